@@ -1,0 +1,1 @@
+"""The glue between the torch modules and thinc: shims, converters, native layers."""

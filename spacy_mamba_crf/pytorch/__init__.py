@@ -1,0 +1,1 @@
+"""Plain torch modules and kernels: nothing in here knows of spaCy or thinc."""

@@ -1,0 +1,136 @@
+"""The architectures that configs name; each puts together layers built elsewhere."""
+
+from collections.abc import Callable
+
+from spacy.tokens import Doc
+from thinc.api import Model, add, chain, with_array
+from thinc.types import Floats2d
+
+from .layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys, SplitByDoc, check_attr
+from .layers.crf_output import Emissions, TransitionScores, resize_tagger
+from .layers.torch_encoder import TorchEncoder
+from .pytorch.bidirectional import BidirectionalEncoder
+from .pytorch.mamba import Mamba
+from .pytorch.mamba2 import Mamba2
+from .pytorch.mixer import Mixer
+from .pytorch.s4d import S4D
+from .pytorch.schemes import TagSet
+
+VARIANTS = ("mamba1", "mamba2", "s4d")
+
+
+def MambaEncoder(
+    width: int,
+    depth: int,
+    variant: str = "mamba2",
+    d_state: int = 32,
+    expand: int = 1,
+    d_conv: int = 4,
+    headdim: int = 64,
+    input_width: int | None = None,
+    s4d_init: str = "hippo",
+    s4d_discretization: str = "zoh",
+    block_size: int = 4096,
+    mixed_precision: bool = False,
+) -> Model[list[Floats2d], list[Floats2d]]:
+    """spacy_mamba_crf.MambaEncoder.v1: `depth` bidirectional layers over whole texts.
+
+    Fits the `encode` slot of spacy.Tok2Vec.v2: one (token, input_width) array a text in, one
+    (token, width) array out; input_width is width if not given. variant: "mamba1" (Gu & Dao 2023),
+    "mamba2" (Dao & Gu 2024) or "s4d" (Gu et al. 2022). d_state, d_conv and expand (inner width over
+    width) as there; headdim is Mamba-2's; s4d_init "hippo" | "real" and s4d_discretization
+    "zoh" | "bilinear" are S4D's. Texts longer than block_size tokens are predicted block by block
+    with carried state. mixed_precision: half precision on CUDA. Raises ValueError for an unknown
+    variant or sizes that do not divide.
+    """
+
+    def make_mixer() -> Mixer:
+        if variant == "mamba1":
+            return Mamba(width, d_state=d_state, d_conv=d_conv, expand=expand)
+        if variant == "mamba2":
+            return Mamba2(width, d_state=d_state, d_conv=d_conv, expand=expand, headdim=headdim)
+        return S4D(width, d_state=d_state, init=s4d_init, discretization=s4d_discretization)
+
+    if variant not in VARIANTS:
+        raise ValueError(
+            f"MambaEncoder: variant = {variant!r} is unknown; choose one of {', '.join(VARIANTS)}."
+        )
+    encoder = BidirectionalEncoder(
+        width, depth, make_mixer, input_width=input_width, block_size=block_size
+    )
+    return TorchEncoder(encoder, input_width or width, width, mixed_precision=mixed_precision)
+
+
+def CharNgramEmbed(
+    width: int,
+    rows: list[int] = [5000, 10000, 10000],  # noqa: B006  (thinc fills configs from defaults)
+    edge_rows: int = 0,
+    attr: str = "NORM",
+    fold_width: bool = True,
+) -> Model[list[Doc], list[Floats2d]]:
+    """spacy_mamba_crf.CharNgramEmbed.v1: hashed n-grams of neighbouring tokens, summed.
+
+    For Chinese, where a token is a character, these are the character and its left and right
+    bigrams and trigrams. rows: table sizes for uni-, bi- and trigrams, 0 leaves an order out.
+    edge_rows: table size for prefixes, suffixes (1-3 characters) and shape of a token, for languages
+    whose tokens are words; 0 leaves them out. attr: the token attribute compared. fold_width: treat
+    full-width forms as plain ones. Output: (token, width) a doc. Raises ValueError if every table is
+    left out, a size is negative, or attr is unknown.
+    """
+    check_attr(attr)
+    if len(rows) > 3 or any(n < 0 for n in [*rows, edge_rows]) or not any([*rows, edge_rows]):
+        raise ValueError(
+            f"CharNgramEmbed: rows = {rows} and edge_rows = {edge_rows} must be up to three table "
+            "sizes (uni-, bi-, trigrams) and one, none negative and not all 0."
+        )
+    tables: list[Model] = []
+    for order, size in enumerate(rows, start=1):
+        if size:
+            tables.append(chain(NgramKeys(order, attr, fold_width), HashedRows(width, size, order)))
+    if edge_rows:
+        tables.append(chain(EdgeKeys(attr), HashedRows(width, edge_rows, 0)))
+    return SplitByDoc(tables[0] if len(tables) == 1 else add(*tables))
+
+
+def CRFTagger(
+    tok2vec: Model[list[Doc], list[Floats2d]],
+    scheme: str = "BIO",
+    transition_scale: float = 5.0,
+    nO: int | None = None,
+) -> Model[list[Doc], list[Floats2d]]:
+    """spacy_mamba_crf.CRFTagger.v1: a linear-chain CRF over any tok2vec.
+
+    The output is one (token, tag) array of emissions a doc; transition scores are held beside, see
+    `layers.crf_output`. scheme: "BIO" or "BIOES". transition_scale: how much larger a step the
+    transition scores take than the other parameters. nO, the number of tags, is set by the
+    component. Raises ValueError for an unknown scheme.
+    """
+    return _tagger(tok2vec, nO, scheme, TransitionScores(nO, transition_scale, constrained=True))
+
+
+def SoftmaxTagger(
+    tok2vec: Model[list[Doc], list[Floats2d]],
+    scheme: str = "BIO",
+    nO: int | None = None,
+) -> Model[list[Doc], list[Floats2d]]:
+    """spacy_mamba_crf.SoftmaxTagger.v1: every token tagged by itself, for comparison with the CRF.
+
+    Tag sequences that the scheme forbids can come out; they are read as conlleval reads them.
+    Arguments and output as CRFTagger.
+    """
+    return _tagger(tok2vec, nO, scheme, TransitionScores(nO, 1.0, constrained=False))
+
+
+def _tagger(
+    tok2vec: Model[list[Doc], list[Floats2d]], nO: int | None, scheme: str, transitions: Model
+) -> Model[list[Doc], list[Floats2d]]:
+    TagSet(scheme, ())  # an unknown scheme is an error here, where the config names it
+    output_layer = Emissions(nO, tok2vec.maybe_get_dim("nO"))
+    emissions: Callable = with_array(output_layer)
+    model = chain(tok2vec, emissions, transitions)
+    model.set_ref("tok2vec", tok2vec)
+    model.set_ref("output_layer", output_layer)
+    model.set_ref("transition_scores", transitions)
+    model.attrs["scheme"] = scheme
+    model.attrs["resize_output"] = resize_tagger
+    return model

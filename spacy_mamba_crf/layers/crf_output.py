@@ -1,0 +1,133 @@
+"""The label-dependent end of a tagger: emissions and transition scores as native parameters.
+
+Native parameters restore their own shapes when a pipeline is loaded, can grow by new labels, and
+take part in parameter averaging.
+"""
+
+from collections.abc import Callable
+
+import torch
+from thinc.api import Model
+from thinc.types import Floats2d, FloatsXd
+from thinc.util import get_torch_default_device, torch2xp, xp2torch
+
+from ..pytorch.crf import NEG_INF, Gradient, Potentials
+from ..pytorch.schemes import TagSet
+
+_PARAMS = ("transitions", "start", "end")
+
+
+def Emissions(nO: int | None = None, nI: int | None = None) -> Model[Floats2d, Floats2d]:
+    """A linear layer that starts at 0, but for O's bias: (token, nI) -> (token, nO)."""
+    return Model(
+        "emissions",
+        _emissions_forward,
+        init=_emissions_init,
+        dims={"nO": nO, "nI": nI},
+        params={"W": None, "b": None},
+    )
+
+
+def TransitionScores(
+    nO: int | None, scale: float, constrained: bool
+) -> Model[list[Floats2d], list[Floats2d]]:
+    """Holds a CRF's transition, start and end scores; emissions pass through unchanged.
+
+    The scores are stored divided by `scale`, so that one optimizer step moves them `scale` times as
+    far as any other parameter. Not `constrained`: all scores stay 0 and every tag sequence is
+    legal, which makes the CRF an independent softmax for each token.
+    """
+    return Model(
+        "transition_scores",
+        _transitions_forward,
+        init=_transitions_init,
+        dims={"nO": nO},
+        params=dict.fromkeys(_PARAMS),
+        attrs={"scale": scale, "constrained": constrained},
+    )
+
+
+def read_potentials(model: Model, tagset: TagSet) -> Potentials:
+    """The scores in a TransitionScores layer as float64, -inf where the scheme forbids a step.
+
+    They lie where thinc's current ops put torch tensors.
+    """
+    device = get_torch_default_device()
+    if not model.attrs["constrained"]:
+        size = len(tagset)
+        return Potentials(*(_zeros(shape, device) for shape in ((size, size), (size,), (size,))))
+    legal = (tagset.legal_transitions(), tagset.legal_start(), tagset.legal_end())
+    scores = []
+    for name, mask in zip(_PARAMS, legal):
+        values = xp2torch(model.get_param(name), device=device).double() * model.attrs["scale"]
+        scores.append(values.masked_fill(~torch.from_numpy(mask).to(device), NEG_INF))
+    return Potentials(*scores)
+
+
+def add_gradient(model: Model, gradient: Gradient) -> None:
+    """Add the gradient of the scores to a TransitionScores layer, for its next update."""
+    if not model.attrs["constrained"]:
+        return
+    for name in _PARAMS:
+        values = getattr(gradient, name).float() * model.attrs["scale"]
+        model.inc_grad(name, torch2xp(values))
+
+
+def resize_tagger(model: Model, nO: int) -> Model:
+    """Give a tagger more tags. What it knew stays; the new tags start with scores of 0."""
+    layers = [model.get_ref("output_layer"), model.get_ref("transition_scores")]
+    for layer in layers:
+        for name in layer.param_names:
+            if layer.has_param(name):
+                _grow(layer, name, nO)
+        layer.set_dim("nO", nO, force=True)
+    if model.has_dim("nO") is not False:
+        model.set_dim("nO", nO, force=True)
+    return model
+
+
+def _grow(layer: Model, name: str, nO: int) -> None:
+    old: FloatsXd = layer.get_param(name)
+    shape = (nO, nO) if name == "transitions" else (nO, *old.shape[1:])
+    new = layer.ops.alloc_f(shape)
+    new[tuple(slice(0, size) for size in old.shape)] = old
+    layer.set_param(name, new)
+    if layer.has_grad(name):
+        layer.set_grad(name, layer.ops.alloc_f(shape))
+
+
+def _emissions_init(model: Model, X=None, Y=None) -> None:
+    if X is not None and model.has_dim("nI") is None:
+        model.set_dim("nI", X.shape[1])
+    nO, nI = model.get_dim("nO"), model.get_dim("nI")
+    model.set_param("W", model.ops.alloc2f(nO, nI))
+    b = model.ops.alloc1f(nO)
+    b[0] = 1.0  # before it has learnt anything, a tagger finds nothing: tag 0 is O
+    model.set_param("b", b)
+
+
+def _emissions_forward(model: Model, X: Floats2d, is_train: bool) -> tuple[Floats2d, Callable]:
+    W, b = model.get_param("W"), model.get_param("b")
+
+    def backprop(dY: Floats2d) -> Floats2d:
+        model.inc_grad("b", dY.sum(axis=0))
+        model.inc_grad("W", model.ops.gemm(dY, X, trans1=True))
+        return model.ops.gemm(dY, W)
+
+    return model.ops.gemm(X, W, trans2=True) + b, backprop
+
+
+def _transitions_init(model: Model, X=None, Y=None) -> None:
+    nO = model.get_dim("nO")
+    for name, shape in zip(_PARAMS, ((nO, nO), (nO,), (nO,))):
+        model.set_param(name, model.ops.alloc_f(shape))
+
+
+def _transitions_forward(
+    model: Model, Xs: list[Floats2d], is_train: bool
+) -> tuple[list[Floats2d], Callable]:
+    return Xs, lambda dYs: dYs
+
+
+def _zeros(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    return torch.zeros(shape, dtype=torch.float64, device=device)

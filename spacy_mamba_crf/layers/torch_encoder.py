@@ -1,0 +1,54 @@
+"""A torch encoder over a list of texts as a thinc layer: List[Floats2d] in, List[Floats2d] out."""
+
+from collections.abc import Callable
+
+import torch
+from thinc.api import ArgsKwargs, Model
+from thinc.types import Floats2d
+from thinc.util import torch2xp, xp2torch
+
+from ..pytorch.bidirectional import NO_WEIGHT_DECAY, BidirectionalEncoder
+from .torch_shim import TorchShim
+
+InT = list[Floats2d]
+OutT = list[Floats2d]
+
+
+def TorchEncoder(
+    encoder: BidirectionalEncoder, nI: int, nO: int, *, mixed_precision: bool = False
+) -> Model[InT, OutT]:
+    """Wrap an encoder. Its dropout follows thinc's `set_dropout_rate`."""
+    return Model(
+        "torch_encoder",
+        forward,
+        dims={"nI": nI, "nO": nO},
+        attrs={"dropout_rate": 0.0},
+        shims=[TorchShim(encoder, NO_WEIGHT_DECAY, mixed_precision)],
+    )
+
+
+def forward(model: Model[InT, OutT], Xs: InT, is_train: bool) -> tuple[OutT, Callable]:
+    """Xs: one (token, nI) array a text; texts without tokens are fine."""
+    sizes = [len(X) for X in Xs]
+    if not sum(sizes):
+        return _empty(model, Xs, "nO"), lambda dYs: _empty(model, Xs, "nI")
+    shim = model.shims[0]
+    shim._model.set_dropout(model.attrs["dropout_rate"] or 0.0)
+    flat = xp2torch(model.ops.xp.concatenate(Xs), requires_grad=is_train, device=shim.device)
+    lengths = torch.tensor(sizes, device=shim.device)
+    Y, torch_backprop = shim(ArgsKwargs((flat, lengths), {}), is_train)
+
+    def backprop(dYs: OutT) -> InT:
+        dY = xp2torch(model.ops.xp.concatenate(dYs), device=shim.device)
+        gradient = torch_backprop(ArgsKwargs(((Y,),), {"grad_tensors": dY}))
+        return _split(model, torch2xp(gradient.args[0]), sizes)
+
+    return _split(model, torch2xp(Y), sizes), backprop
+
+
+def _split(model: Model, flat: Floats2d, sizes: list[int]) -> list[Floats2d]:
+    return model.ops.unflatten(flat, model.ops.asarray1i(sizes))
+
+
+def _empty(model: Model, Xs: InT, dim: str) -> list[Floats2d]:
+    return [model.ops.alloc2f(0, model.get_dim(dim)) for _ in Xs]

@@ -1,0 +1,85 @@
+"""A thinc shim for our torch modules: safetensors, selective weight decay, parameter averages."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from thinc.api import Optimizer, PyTorchGradScaler
+from thinc.shims import PyTorchShim
+from thinc.util import xp2torch
+from torch import nn
+
+
+class TorchShim(PyTorchShim):
+    """thinc's PyTorchShim, without pickles, with averages, and with some parameters left undecayed.
+
+    `no_decay`: a parameter with one of these words in its dotted name keeps its value where thinc's
+    one L2 would pull it towards 0.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        no_decay: tuple[str, ...] = (),
+        mixed_precision: bool = False,
+    ):
+        super().__init__(
+            module,
+            mixed_precision=mixed_precision,
+            grad_scaler=PyTorchGradScaler(mixed_precision),
+            serialize_model=_serialize,
+            deserialize_model=_deserialize,
+        )
+        self.no_decay = frozenset(no_decay)
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        super().finish_update(_SelectiveDecay(optimizer, self.no_decay))  # type: ignore[arg-type]
+
+    @contextlib.contextmanager
+    def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
+        """Run with the optimizer's averages of our parameters, keyed by (shim id, name)."""
+        backup = {}
+        for name, parameter in self._model.named_parameters():
+            if (self.id, name) in params:
+                backup[parameter] = parameter.data
+                average = params[(self.id, name)]
+                parameter.data = xp2torch(average, device=parameter.device).reshape(parameter.shape)
+        try:
+            yield
+        finally:
+            for parameter, data in backup.items():
+                parameter.data = data
+
+
+class _SelectiveDecay:
+    """Call an optimizer with its L2 switched off for the parameters that are exempt."""
+
+    def __init__(self, optimizer: Optimizer, exempt: frozenset[str]):
+        self.optimizer = optimizer
+        self.exempt = exempt
+
+    def __call__(self, key: tuple[int, str], weights: Any, gradient: Any) -> Any:
+        if self.exempt.isdisjoint(key[1].split(".")):
+            return self.optimizer(key, weights, gradient)
+        L2, self.optimizer.L2 = self.optimizer.L2, 0.0
+        try:
+            return self.optimizer(key, weights, gradient)
+        finally:
+            self.optimizer.L2 = L2
+
+
+def _serialize(module: nn.Module) -> bytes:
+    return save_safetensors({k: v.contiguous() for k, v in module.state_dict().items()})
+
+
+def _deserialize(module: nn.Module, data: bytes, device: torch.device) -> nn.Module:
+    try:
+        module.load_state_dict(load_safetensors(data))
+    except RuntimeError as error:
+        raise ValueError(
+            f"The saved weights do not fit the encoder that the config describes: {error}"
+        ) from error
+    return module.to(device)

@@ -1,0 +1,274 @@
+"""A linear-chain CRF (Lafferty et al. 2001): partition, marginals, gradient, Viterbi.
+
+Every function works on a padded batch without per-sequence Python work and takes an `allowed` mask
+of tags per token; legality of a tagging scheme is a transition of -inf. Partly annotated text,
+preset entities and forbidden spans are all such masks. Inside, numbers are float64.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .padding import flip_index, mirror, step_mask
+
+NEG_INF = float("-inf")
+# exp() of a score difference below this stays a normal float64.
+_SAFE_SPREAD = 600.0
+
+
+class Potentials(NamedTuple):
+    """Scores that do not depend on the text, -inf where a step is illegal; float64.
+
+    transitions: (from tag, to tag); start, end: (tag,). As in pytorch-crf.
+    """
+
+    transitions: Tensor
+    start: Tensor
+    end: Tensor
+
+
+class Lattice(NamedTuple):
+    """The sums over all allowed tag sequences of a batch.
+
+    emissions: (batch, time, tag), -inf where not allowed; lengths: (batch,);
+    forward: log-sum of every path up to and with a tag; backward: of every path after it;
+    log_partition: (batch,), -inf for a sequence whose constraints leave no path.
+    """
+
+    emissions: Tensor
+    lengths: Tensor
+    forward: Tensor
+    backward: Tensor
+    log_partition: Tensor
+    potentials: Potentials
+
+
+class Gradient(NamedTuple):
+    """Expected counts: emissions (batch, time, tag), transitions (tag, tag), start, end (tag,)."""
+
+    emissions: Tensor
+    transitions: Tensor
+    start: Tensor
+    end: Tensor
+
+
+def forward_backward(
+    emissions: Tensor, lengths: Tensor, potentials: Potentials, allowed: Tensor | None = None
+) -> Lattice:
+    """Run both recursions over the batch at once.
+
+    emissions: (batch, time, tag), padded on the right; lengths: (batch,), each at least 1;
+    allowed: (batch, time, tag) bool, None for everything.
+    """
+    emissions = _constrain(emissions, lengths, allowed)
+    batch, time, _ = emissions.shape
+    flip = flip_index(lengths, time)
+    # Two chains in one: the text forwards, and mirrored with transposed transitions.
+    both = torch.stack([emissions, mirror(emissions, flip)])  # (2, batch, time, tag)
+    transitions = torch.stack([potentials.transitions, potentials.transitions.T])
+    first = torch.stack([potentials.start, potentials.end])[:, None]
+    entering = torch.empty_like(both)  # the log-sum before a token's own score is added
+    entering[:, :, 0] = first
+    step = _stepper(transitions, _exp_is_safe(emissions, potentials))
+    score = first + both[:, :, 0]
+    for t in range(1, time):
+        before = step(score)
+        entering[:, :, t] = before
+        score = before + both[:, :, t]
+    forward = entering[0] + emissions
+    backward = mirror(entering[1], flip)
+    last = forward[torch.arange(batch, device=lengths.device), lengths - 1]
+    log_partition = torch.logsumexp(last + potentials.end, dim=-1)
+    return Lattice(emissions, lengths, forward, backward, log_partition, potentials)
+
+
+def tag_marginals(lattice: Lattice) -> Tensor:
+    """p(tag at a token | text): (batch, time, tag), 0 in the padding."""
+    log_p = lattice.forward + lattice.backward - lattice.log_partition[:, None, None]
+    real = step_mask(lattice.lengths, log_p.shape[1])[..., None]
+    return torch.where(real, log_p, NEG_INF).exp()
+
+
+def expected_counts(lattice: Lattice, weights: Tensor) -> Gradient:
+    """The gradient of sum(weights * log_partition). weights: (batch,)."""
+    emissions, lengths, forward, backward, log_partition, potentials = lattice
+    batch, time, _ = emissions.shape
+    unary = tag_marginals(lattice) * weights[:, None, None]
+    after = emissions + backward - log_partition[:, None, None]
+    after = torch.where(step_mask(lengths, time)[..., None], after, NEG_INF)[:, 1:]
+    before = forward[:, :-1]
+    if _exp_is_safe(emissions, potentials):
+        # One product: exp(before_t[i] - top_t) exp(transition[i, j]) exp(after_t+1[j] + top_t)
+        top = before.amax(-1, keepdim=True)
+        right = (after + top).exp() * weights[:, None, None]
+        pairs = (before - top).exp().flatten(0, 1).T @ right.flatten(0, 1)
+        pairs = pairs * potentials.transitions.exp()
+    else:
+        pairs = torch.zeros_like(potentials.transitions)
+        for t in range(time - 1):
+            log_p = before[:, t, :, None] + potentials.transitions + after[:, t, None, :]
+            pairs = pairs + (log_p.exp() * weights[:, None, None]).sum(0)
+    rows = torch.arange(batch, device=lengths.device)
+    return Gradient(unary, pairs, unary[:, 0].sum(0), unary[rows, lengths - 1].sum(0))
+
+
+def loss_and_gradient(
+    emissions: Tensor,
+    lengths: Tensor,
+    potentials: Potentials,
+    target: Tensor,
+    allowed: Tensor | None = None,
+    weights: Tensor | None = None,
+) -> tuple[Tensor, Gradient]:
+    """-log p(target | text) of each sequence, and the gradient of its weighted sum.
+
+    target: (batch, time, tag) bool, the tags that the annotation admits at each token: one where
+    it is complete, all where it is missing, so that the loss is the marginal likelihood of what is
+    known (Tsuboi et al. 2008). `allowed` bounds target and alternatives alike. weights: (batch,).
+    """
+    if allowed is None:
+        allowed = torch.ones_like(target)
+    lattice = forward_backward(
+        emissions.repeat(2, 1, 1),
+        lengths.repeat(2),
+        potentials,
+        torch.cat([allowed, target & allowed]),
+    )
+    all_paths, target_paths = lattice.log_partition.chunk(2)
+    if weights is None:
+        weights = torch.ones_like(all_paths)
+    counts = expected_counts(lattice, torch.cat([weights, -weights]))
+    expected, observed = counts.emissions.chunk(2)
+    return all_paths - target_paths, counts._replace(emissions=expected + observed)
+
+
+def path_score(
+    emissions: Tensor, lengths: Tensor, potentials: Potentials, tags: Tensor
+) -> Tensor:
+    """The unnormalised log score of one tag sequence each. tags: (batch, time) -> (batch,)."""
+    time = tags.shape[1]
+    rows = torch.arange(len(tags), device=tags.device)
+    own = emissions.double().gather(2, tags[..., None])[..., 0]
+    steps = potentials.transitions[tags[:, :-1], tags[:, 1:]]
+    own = torch.where(step_mask(lengths, time), own, 0.0).sum(1)
+    steps = torch.where(step_mask(lengths - 1, time - 1), steps, 0.0).sum(1)
+    return own + steps + potentials.start[tags[:, 0]] + potentials.end[tags[rows, lengths - 1]]
+
+
+def viterbi(
+    emissions: Tensor, lengths: Tensor, potentials: Potentials, allowed: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The best tag sequence of each text and its score: (batch, time) int64 and (batch,).
+
+    Tags in the padding are 0. Shapes as in `forward_backward`.
+    """
+    emissions = _constrain(emissions, lengths, allowed)
+    batch, time, tag = emissions.shape
+    score = potentials.start + emissions[:, 0]
+    stay = torch.arange(tag, device=emissions.device).expand(batch, tag)
+    pointers = []
+    for t in range(1, time):
+        best, pointer = (score[:, :, None] + potentials.transitions).max(dim=1)
+        going_on = (t < lengths)[:, None]
+        score = torch.where(going_on, best + emissions[:, t], score)
+        pointers.append(torch.where(going_on, pointer, stay))
+    best_score, current = (score + potentials.end).max(dim=-1)
+    path = [current]
+    for pointer in reversed(pointers):
+        current = pointer.gather(1, current[:, None])[:, 0]
+        path.append(current)
+    tags = torch.stack(path[::-1], dim=1)
+    return tags * step_mask(lengths, time), best_score
+
+
+class SpanQuery(NamedTuple):
+    """Entities whose probability is asked for, one a row; all (span,) int64.
+
+    row: index in the batch; start, end: first token and the token after the last; first, middle,
+    last: tags of its first token, of those between, and of its last if it has more than one;
+    continuing: the tag that may not follow it, -1 if any may.
+    """
+
+    row: Tensor
+    start: Tensor
+    end: Tensor
+    first: Tensor
+    middle: Tensor
+    last: Tensor
+    continuing: Tensor
+
+
+def span_log_probability(lattice: Lattice, query: SpanQuery) -> Tensor:
+    """log p(exactly these spans with these tags and both their edges | text): (span,).
+
+    The sum over every path through the span's own tags that does not go on with `continuing`.
+    """
+    emissions, lengths, forward, backward, log_partition, potentials = lattice
+    row, start, end, first, middle, last, continuing = query
+    last = torch.where(end - start == 1, first, last)
+    score = forward[row, start, first]
+    # From the second token on: its own scores by prefix sums, then the steps between its tags.
+    finite = emissions.clamp_min(torch.finfo(emissions.dtype).min / emissions.shape[1] / 2)
+    prefix = torch.cat([torch.zeros_like(finite[:, :1]), finite.cumsum(1)], dim=1)
+    longer = end - start >= 2
+    inner = prefix[row, (end - 1).clamp(min=0), middle] - prefix[row, start + 1, middle]
+    transitions = potentials.transitions
+    steps = torch.where(end - start == 2, transitions[first, last], 0.0)
+    longest = end - start >= 3
+    between = (end - start - 3).clamp(min=0)
+    repeated = torch.where(between > 0, between * transitions[middle, middle], 0.0)
+    steps = steps + torch.where(
+        longest, transitions[first, middle] + repeated + transitions[middle, last], 0.0
+    )
+    score = score + torch.where(longest, inner, 0.0) + steps
+    score = score + torch.where(longer, emissions[row, end - 1, last], 0.0)
+    # After the last token: the end, or any tag but the one that would make the span go on.
+    at_end = end >= lengths[row]
+    following = end.clamp(max=emissions.shape[1] - 1)
+    after = transitions[last] + emissions[row, following] + backward[row, following]
+    tags = torch.arange(after.shape[1], device=after.device)
+    after = after.masked_fill(tags == continuing[:, None], NEG_INF)
+    closing = torch.where(at_end, potentials.end[last], torch.logsumexp(after, dim=-1))
+    return score + closing - log_partition[row]
+
+
+def _constrain(emissions: Tensor, lengths: Tensor, allowed: Tensor | None) -> Tensor:
+    """float64 emissions, -inf where not allowed, 0 in the padding."""
+    emissions = emissions.double()
+    if allowed is not None:
+        emissions = emissions.masked_fill(~allowed, NEG_INF)
+    return torch.where(step_mask(lengths, emissions.shape[1])[..., None], emissions, 0.0)
+
+
+def _stepper(transitions: Tensor, safe: bool) -> Callable[[Tensor], Tensor]:
+    """One step of the recursion: score (2, batch, tag) -> log-sum over the tag before."""
+    if safe:
+        weights = transitions.exp()
+
+        def by_product(score: Tensor) -> Tensor:
+            top = score.amax(-1, keepdim=True).clamp_min(-1e300)
+            return torch.log((score - top).exp() @ weights) + top
+
+        return by_product
+
+    def by_logsumexp(score: Tensor) -> Tensor:
+        return torch.logsumexp(score[..., :, None] + transitions[:, None], dim=-2)
+
+    return by_logsumexp
+
+
+def _exp_is_safe(emissions: Tensor, potentials: Potentials) -> bool:
+    """Whether score differences are small enough for products of exponentials in float64.
+
+    A legal path can leave any tag within two steps, so that the scores of one token never lie
+    further apart than a few times the spread of the parts.
+    """
+    return 3 * (_spread(emissions) + sum(map(_spread, potentials))) < _SAFE_SPREAD
+
+
+def _spread(scores: Tensor) -> float:
+    finite = scores[scores > NEG_INF]
+    return float(finite.max() - finite.min()) if finite.numel() else 0.0
+

@@ -1,0 +1,108 @@
+"""The Mamba-2 block (Dao & Gu 2024) as a plain torch module; checkpoints of mamba-ssm load."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .mixer import Mixer, MixerState, inverse_softplus_of_dt, last_inputs
+from .padding import step_mask
+from .scan import causal_conv, pad_history, ssd_scan
+
+
+class GatedRMSNorm(nn.Module):
+    """RMSNorm(x silu(z)) within groups of channels; the weight stands for the whole width."""
+
+    def __init__(self, width: int, groups: int = 1, eps: float = 1e-5):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.groups = groups
+        self.eps = eps
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        gated = (x * F.silu(z)).unflatten(-1, (self.groups, -1))
+        scale = torch.rsqrt(gated.square().mean(-1, keepdim=True) + self.eps)
+        return (gated * scale).flatten(-2) * self.weight
+
+
+class Mamba2(Mixer):
+    """Gated state-space-dual block, (batch, time, d_model) -> (batch, time, d_model).
+
+    Parameters, named, shaped and initialised as mamba-ssm's `Mamba2`, with d_inner = expand d_model
+    and head = d_inner / headdim: in_proj (2 d_inner + 2 ngroups d_state + head, d_model), in the
+    order z, x, B, C, dt; conv1d (d_inner + 2 ngroups d_state, 1, d_conv); dt_bias, A_log, D (head,);
+    norm (d_inner,); out_proj (d_model, d_inner). Raises ValueError if headdim does not divide
+    d_inner or ngroups does not divide the heads.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        d_state: int = 128,
+        d_conv: int = 4,
+        expand: int = 2,
+        headdim: int = 64,
+        ngroups: int = 1,
+        A_init_range: tuple[float, float] = (1.0, 16.0),
+        dt_min: float = 1e-3,
+        dt_max: float = 1e-1,
+        dt_floor: float = 1e-4,
+        bias: bool = False,
+        conv_bias: bool = True,
+        chunk_size: int = 64,
+    ):
+        super().__init__()
+        self.d_state = d_state
+        self.d_conv = d_conv
+        self.d_inner = expand * d_model
+        self.headdim = headdim
+        self.ngroups = ngroups
+        self.chunk_size = chunk_size
+        if self.d_inner % headdim:
+            raise ValueError(
+                f"The head size {headdim} does not divide the inner width {self.d_inner} "
+                f"(expand {expand} x d_model {d_model})."
+            )
+        self.nheads = self.d_inner // headdim
+        if self.nheads % ngroups:
+            raise ValueError(f"ngroups {ngroups} does not divide the {self.nheads} heads.")
+        conv_width = self.d_inner + 2 * ngroups * d_state
+        self.in_proj = nn.Linear(d_model, self.d_inner + conv_width + self.nheads, bias=bias)
+        self.conv1d = nn.Conv1d(
+            conv_width, conv_width, d_conv, groups=conv_width, padding=d_conv - 1, bias=conv_bias
+        )
+        self.dt_bias = nn.Parameter(inverse_softplus_of_dt(self.nheads, dt_min, dt_max, dt_floor))
+        self.A_log = nn.Parameter(torch.empty(self.nheads).uniform_(*A_init_range).log())
+        self.D = nn.Parameter(torch.ones(self.nheads))
+        self.norm = GatedRMSNorm(self.d_inner, ngroups)
+        self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
+
+    def run(
+        self, x: Tensor, state: MixerState | None, lengths: Tensor | None, want_state: bool
+    ) -> tuple[Tensor, MixerState | None]:
+        conv_state, ssm_state = (None, None) if state is None else state
+        group_width = self.ngroups * self.d_state
+        z, xBC, dt = self.in_proj(x).split(
+            [self.d_inner, self.d_inner + 2 * group_width, self.nheads], dim=-1
+        )
+        convolved = causal_conv(xBC, self.conv1d.weight, self.conv1d.bias, conv_state)
+        x, B, C = convolved.split([self.d_inner, group_width, group_width], dim=-1)
+        dt = F.softplus(dt + self.dt_bias)  # (batch, time, head)
+        if lengths is not None:
+            dt = dt * step_mask(lengths, x.shape[1])[..., None]
+        y, ssm_state = ssd_scan(
+            x.unflatten(-1, (self.nheads, self.headdim)),
+            dt,
+            -torch.exp(self.A_log),
+            B.unflatten(-1, (self.ngroups, self.d_state)),
+            C.unflatten(-1, (self.ngroups, self.d_state)),
+            self.D,
+            initial_state=ssm_state,
+            return_final_state=want_state,
+            chunk_size=self.chunk_size,
+        )
+        y = self.out_proj(self.norm(y.flatten(-2), z))
+        if not want_state:
+            return y, None
+        assert ssm_state is not None
+        history = pad_history(xBC, conv_state, self.d_conv)
+        return y, MixerState(last_inputs(history, lengths, self.d_conv), ssm_state)
