@@ -1,7 +1,5 @@
 """The architectures that configs name; each puts together layers built elsewhere."""
 
-from collections.abc import Callable
-
 from spacy.tokens import Doc
 from thinc.api import Model, add, chain, with_array
 from thinc.types import Floats2d
@@ -72,10 +70,10 @@ def CharNgramEmbed(
 
     For Chinese, where a token is a character, these are the character and its left and right
     bigrams and trigrams. rows: table sizes for uni-, bi- and trigrams, 0 leaves an order out.
-    edge_rows: table size for prefixes, suffixes (1-3 characters) and shape of a token, for languages
-    whose tokens are words; 0 leaves them out. attr: the token attribute compared. fold_width: treat
-    full-width forms as plain ones. Output: (token, width) a doc. Raises ValueError if every table is
-    left out, a size is negative, or attr is unknown.
+    edge_rows: table size for prefixes, suffixes (1-3 characters) and shape of a token, for
+    languages whose tokens are words; 0 leaves them out. attr: the token attribute compared.
+    fold_width: treat full-width forms as plain ones. Output: (token, width) a doc. Raises
+    ValueError if every table is left out, a size is negative, or attr is unknown.
     """
     check_attr(attr)
     if len(rows) > 3 or any(n < 0 for n in [*rows, edge_rows]) or not any([*rows, edge_rows]):
@@ -89,45 +87,30 @@ def CharNgramEmbed(
             tables.append(chain(NgramKeys(order, attr, fold_width), HashedRows(width, size, order)))
     if edge_rows:
         tables.append(chain(EdgeKeys(attr), HashedRows(width, edge_rows, 0)))
-    return SplitByDoc(tables[0] if len(tables) == 1 else add(*tables))
+    return SplitByDoc(tables[0] if len(tables) == 1 else add(*tables), width)
 
 
 def CRFTagger(
     tok2vec: Model[list[Doc], list[Floats2d]],
     scheme: str = "BIO",
+    crf: bool = True,
     transition_scale: float = 5.0,
     nO: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """spacy_mamba_crf.CRFTagger.v1: a linear-chain CRF over any tok2vec.
 
     The output is one (token, tag) array of emissions a doc; transition scores are held beside, see
-    `layers.crf_output`. scheme: "BIO" or "BIOES". transition_scale: how much larger a step the
+    `layers.crf_output`. scheme: "BIO" or "BIOES". crf = false takes transitions and constraints
+    away, for comparison: each token is tagged by itself, by a softmax, and tag sequences that the
+    scheme forbids are read as conlleval reads them. transition_scale: how much larger a step the
     transition scores take than the other parameters. nO, the number of tags, is set by the
     component. Raises ValueError for an unknown scheme.
     """
-    return _tagger(tok2vec, nO, scheme, TransitionScores(nO, transition_scale, constrained=True))
-
-
-def SoftmaxTagger(
-    tok2vec: Model[list[Doc], list[Floats2d]],
-    scheme: str = "BIO",
-    nO: int | None = None,
-) -> Model[list[Doc], list[Floats2d]]:
-    """spacy_mamba_crf.SoftmaxTagger.v1: every token tagged by itself, for comparison with the CRF.
-
-    Tag sequences that the scheme forbids can come out; they are read as conlleval reads them.
-    Arguments and output as CRFTagger.
-    """
-    return _tagger(tok2vec, nO, scheme, TransitionScores(nO, 1.0, constrained=False))
-
-
-def _tagger(
-    tok2vec: Model[list[Doc], list[Floats2d]], nO: int | None, scheme: str, transitions: Model
-) -> Model[list[Doc], list[Floats2d]]:
     TagSet(scheme, ())  # an unknown scheme is an error here, where the config names it
     output_layer = Emissions(nO, tok2vec.maybe_get_dim("nO"))
-    emissions: Callable = with_array(output_layer)
-    model = chain(tok2vec, emissions, transitions)
+    transitions = TransitionScores(nO, transition_scale, constrained=crf)
+    emissions: Model[list[Floats2d], list[Floats2d]] = with_array(output_layer)
+    model: Model[list[Doc], list[Floats2d]] = chain(tok2vec, emissions, transitions)
     model.set_ref("tok2vec", tok2vec)
     model.set_ref("output_layer", output_layer)
     model.set_ref("transition_scores", transitions)

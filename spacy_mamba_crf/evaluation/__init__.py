@@ -1,0 +1,1 @@
+"""Scores, tables, plots and the report of a pipeline; no module here imports torch or thinc."""

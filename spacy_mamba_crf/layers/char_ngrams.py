@@ -3,10 +3,11 @@
 import functools
 import unicodedata
 from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 from spacy.attrs import NAMES
-from spacy.strings import hash_string
+from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from thinc.api import Model, uniform_init
 from thinc.types import Floats2d, Ints2d
@@ -29,7 +30,7 @@ def NgramKeys(order: int, attr: str, fold_width: bool) -> Model[list[Doc], Ints2
 
     Output: (token, 1 | 2 | 3) uint64, the docs side by side. Left and right n-grams get different
     keys. attr: the token attribute compared, e.g. "NORM". fold_width: full-width and other
-    compatibility forms of a character count as the plain one (Unicode NFKC, lower-cased).
+    compatibility forms of a character count as the plain one (Unicode NFKC).
     """
     attrs = {"order": order, "attr": attr, "fold_width": fold_width}
     return Model("ngram_keys", _ngram_forward, attrs=attrs)
@@ -56,9 +57,9 @@ def HashedRows(width: int, rows: int, seed: int) -> Model[Ints2d, Floats2d]:
     )
 
 
-def SplitByDoc(layer: Model[list[Doc], Floats2d]) -> Model[list[Doc], list[Floats2d]]:
+def SplitByDoc(layer: Model[list[Doc], Floats2d], width: int) -> Model[list[Doc], list[Floats2d]]:
     """Give each doc its own array of a layer's (token, width) output."""
-    dims = {"nO": layer.maybe_get_dim("nO")}
+    dims: dict[str, int | None] = {"nO": width}
     return Model("split_by_doc", _split_forward, init=_split_init, layers=[layer], dims=dims)
 
 
@@ -72,18 +73,18 @@ def _ngram_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Ints2
         for offset in range(left, right + 1):
             column = _mix(column, _shifted(keys, position, size, offset))
         columns.append(column)
-    return model.ops.asarray(np.stack(columns, axis=1)), lambda _: []
+    return _as_keys(model, np.stack(columns, axis=1)), lambda _: []
 
 
 def _edge_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Ints2d, Callable]:
     words = _flat_attr(docs, model.attrs["attr"])
     shapes = _flat_attr(docs, "SHAPE")
     unique, inverse = np.unique(words, return_inverse=True)
-    strings = docs[0].vocab.strings if docs else {}
+    strings: Any = docs[0].vocab.strings if docs else {}
     table = np.array([_edges(strings[int(key)]) for key in unique], dtype="uint64")
     edges = table.reshape(-1, N_EDGES - 1)[inverse]
     keys = np.concatenate([edges, _mix(np.uint64(N_EDGES), shapes)[:, None]], axis=1)
-    return model.ops.asarray(keys), lambda _: []
+    return _as_keys(model, keys), lambda _: []
 
 
 def _rows_init(initializer: Callable, model: Model, X=None, Y=None) -> None:
@@ -91,8 +92,12 @@ def _rows_init(initializer: Callable, model: Model, X=None, Y=None) -> None:
     model.set_param("E", initializer(model.ops, shape))
 
 
-def _rows_forward(model: Model, keys: Ints2d, is_train: bool) -> tuple[Floats2d, Callable]:
-    E = model.get_param("E")
+def _as_keys(model: Model, keys: Any) -> Ints2d:
+    return cast(Ints2d, model.ops.asarray(keys))
+
+
+def _rows_forward(model: Model, keys: Any, is_train: bool) -> tuple[Floats2d, Callable]:
+    E: Any = model.get_param("E")
     n_tokens, n_keys = keys.shape
     if not n_tokens:
         return model.ops.alloc2f(0, E.shape[1]), lambda dY: keys
@@ -100,7 +105,7 @@ def _rows_forward(model: Model, keys: Ints2d, is_train: bool) -> tuple[Floats2d,
     rows = model.ops.hash(flat, model.attrs["seed"]) % E.shape[0]
     rows = rows.reshape(n_tokens, n_keys * rows.shape[1])
 
-    def backprop(dY: Floats2d) -> Ints2d:
+    def backprop(dY: Floats2d) -> Any:
         dE = model.ops.alloc2f(*E.shape)
         for column in range(rows.shape[1]):
             model.ops.scatter_add(dE, rows[:, column].astype("i"), dY)
@@ -144,13 +149,13 @@ def _token_keys(docs: list[Doc], attr: str, fold_width: bool) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1 << 18)
 def _folded(text: str) -> int:
-    return hash_string(unicodedata.normalize("NFKC", text))
+    return get_string_id(unicodedata.normalize("NFKC", text))
 
 
 @functools.lru_cache(maxsize=1 << 18)
 def _edges(text: str) -> tuple[int, ...]:
     parts = [f"^{text[:n]}" for n in (1, 2, 3)] + [f"{text[-n:]}$" for n in (1, 2, 3)]
-    return tuple(hash_string(part) for part in parts)
+    return tuple(get_string_id(part) for part in parts)
 
 
 def _positions(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -160,9 +165,7 @@ def _positions(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(len(size)) - starts, size
 
 
-def _shifted(
-    keys: np.ndarray, position: np.ndarray, size: np.ndarray, offset: int
-) -> np.ndarray:
+def _shifted(keys: np.ndarray, position: np.ndarray, size: np.ndarray, offset: int) -> np.ndarray:
     """The key `offset` tokens on, a border key where the doc ends."""
     inside = (position + offset >= 0) & (position + offset < size)
     index = np.clip(np.arange(len(keys)) + offset, 0, max(len(keys) - 1, 0))

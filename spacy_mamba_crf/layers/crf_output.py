@@ -5,6 +5,7 @@ take part in parameter averaging.
 """
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from thinc.api import Model
@@ -70,30 +71,37 @@ def add_gradient(model: Model, gradient: Gradient) -> None:
         return
     for name in _PARAMS:
         values = getattr(gradient, name).float() * model.attrs["scale"]
-        model.inc_grad(name, torch2xp(values))
+        model.inc_grad(name, cast(FloatsXd, torch2xp(values)))
 
 
 def resize_tagger(model: Model, nO: int) -> Model:
     """Give a tagger more tags. What it knew stays; the new tags start with scores of 0."""
-    layers = [model.get_ref("output_layer"), model.get_ref("transition_scores")]
-    for layer in layers:
-        for name in layer.param_names:
-            if layer.has_param(name):
-                _grow(layer, name, nO)
-        layer.set_dim("nO", nO, force=True)
-    if model.has_dim("nO") is not False:
-        model.set_dim("nO", nO, force=True)
+    for ref in ("output_layer", "transition_scores"):
+        layer = model.get_ref(ref)
+        if all(layer.has_param(name) for name in layer.param_names):
+            model.replace_node(layer, _enlarged(layer, nO))
+        else:
+            layer.set_dim("nO", nO, force=True)
+    for container in (*model.layers[1:], model):
+        if container.has_dim("nO") is not False:
+            container.set_dim("nO", nO, force=True)
     return model
 
 
-def _grow(layer: Model, name: str, nO: int) -> None:
-    old: FloatsXd = layer.get_param(name)
-    shape = (nO, nO) if name == "transitions" else (nO, *old.shape[1:])
-    new = layer.ops.alloc_f(shape)
-    new[tuple(slice(0, size) for size in old.shape)] = old
-    layer.set_param(name, new)
-    if layer.has_grad(name):
-        layer.set_grad(name, layer.ops.alloc_f(shape))
+def _enlarged(layer: Model, nO: int) -> Model:
+    """A layer with more tags, a new one since optimizers keep moments and averages by layer."""
+    new: Model
+    if layer.name == "emissions":
+        new = Emissions(nO, layer.get_dim("nI"))
+    else:
+        new = TransitionScores(nO, layer.attrs["scale"], layer.attrs["constrained"])
+    new.initialize()
+    for name in layer.param_names:
+        old: Any = layer.get_param(name)
+        values: Any = new.get_param(name)
+        values[tuple(slice(0, size) for size in old.shape)] = old
+        new.set_param(name, values)
+    return new
 
 
 def _emissions_init(model: Model, X=None, Y=None) -> None:
@@ -107,7 +115,8 @@ def _emissions_init(model: Model, X=None, Y=None) -> None:
 
 
 def _emissions_forward(model: Model, X: Floats2d, is_train: bool) -> tuple[Floats2d, Callable]:
-    W, b = model.get_param("W"), model.get_param("b")
+    W: Any = model.get_param("W")
+    b: Any = model.get_param("b")
 
     def backprop(dY: Floats2d) -> Floats2d:
         model.inc_grad("b", dY.sum(axis=0))

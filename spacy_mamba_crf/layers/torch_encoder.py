@@ -1,10 +1,11 @@
 """A torch encoder over a list of texts as a thinc layer: List[Floats2d] in, List[Floats2d] out."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from thinc.api import ArgsKwargs, Model
-from thinc.types import Floats2d
+from thinc.types import ArrayXd, Floats2d
 from thinc.util import torch2xp, xp2torch
 
 from ..pytorch.bidirectional import NO_WEIGHT_DECAY, BidirectionalEncoder
@@ -32,7 +33,7 @@ def forward(model: Model[InT, OutT], Xs: InT, is_train: bool) -> tuple[OutT, Cal
     sizes = [len(X) for X in Xs]
     if not sum(sizes):
         return _empty(model, Xs, "nO"), lambda dYs: _empty(model, Xs, "nI")
-    shim = model.shims[0]
+    shim = cast(TorchShim, model.shims[0])
     shim._model.set_dropout(model.attrs["dropout_rate"] or 0.0)
     flat = xp2torch(model.ops.xp.concatenate(Xs), requires_grad=is_train, device=shim.device)
     lengths = torch.tensor(sizes, device=shim.device)
@@ -46,8 +47,8 @@ def forward(model: Model[InT, OutT], Xs: InT, is_train: bool) -> tuple[OutT, Cal
     return _split(model, torch2xp(Y), sizes), backprop
 
 
-def _split(model: Model, flat: Floats2d, sizes: list[int]) -> list[Floats2d]:
-    return model.ops.unflatten(flat, model.ops.asarray1i(sizes))
+def _split(model: Model, flat: ArrayXd, sizes: list[int]) -> list[Floats2d]:
+    return model.ops.unflatten(cast(Floats2d, flat), model.ops.asarray1i(sizes))
 
 
 def _empty(model: Model, Xs: InT, dim: str) -> list[Floats2d]:

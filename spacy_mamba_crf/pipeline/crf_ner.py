@@ -73,7 +73,7 @@ def make_crf_ner(
 ) -> "CRFEntityRecognizer":
     """Construct a CRF entity recogniser.
 
-    model: `spacy_mamba_crf.CRFTagger.v1` or `.SoftmaxTagger.v1`; probabilities: set `ent._.prob`;
+    model: such as `spacy_mamba_crf.CRFTagger.v1`; probabilities: set `ent._.prob`;
     spans_key: also write the entities there in doc.spans, their probabilities in
     `attrs["scores"]`; incorrect_spans_key: where examples list spans that are not entities.
     """
@@ -250,6 +250,8 @@ class CRFEntityRecognizer(TrainablePipe):
         """The loss, summed over docs, and its gradient by the emissions (a mean over docs)."""
         examples = list(examples)
         validate_examples(examples, "CRFEntityRecognizer.get_loss")
+        if not any(len(doc_scores) for doc_scores in scores):
+            return 0.0, [doc_scores * 0 for doc_scores in scores]
         loss = self._annotation_loss(examples, scores)
         return loss.value, loss.d_scores
 

@@ -1,5 +1,6 @@
 """From emissions to entities with their probabilities, for a whole batch at once."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from thinc.types import Floats2d
 from thinc.util import xp2torch
 
 from ..pytorch.crf import (
+    NEG_INF,
     Potentials,
     SpanQuery,
     forward_backward,
@@ -34,10 +36,8 @@ class Batch(NamedTuple):
     emissions: torch.Tensor
     lengths: torch.Tensor
 
-    def stack_masks(self, masks: list[np.ndarray | None]) -> torch.Tensor | None:
-        """(token, tag) masks -> (batch, time, tag) bool; None means every tag, also for all."""
-        if all(mask is None for mask in masks):
-            return None
+    def stack_masks(self, masks: Sequence[np.ndarray | None]) -> torch.Tensor:
+        """(token, tag) masks -> (batch, time, tag) bool; None admits every tag."""
         stacked = np.ones(tuple(self.emissions.shape), dtype=bool)
         for row, mask in zip(stacked, masks):
             if mask is not None:
@@ -67,7 +67,9 @@ def decode(
     if not numbers:
         return results
     batch = pad_scores([scores[i] for i in numbers])
-    allowed = batch.stack_masks([decoding_mask(docs[i], tagset) for i in numbers])
+    constrained = bool((potentials.start == NEG_INF).any())
+    masks = [decoding_mask(docs[i], tagset, constrained) for i in numbers]
+    allowed = None if all(mask is None for mask in masks) else batch.stack_masks(masks)
     paths, _ = viterbi(batch.emissions, batch.lengths, potentials, allowed)
     tags = paths.cpu().numpy()
     found = []  # (row, start, end, label)

@@ -1,6 +1,6 @@
 """The losses of the CRF component: annotation, forbidden spans, rehearsal."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -45,8 +45,7 @@ def annotation_loss(
     kept = [i for i, doc_scores in enumerate(scores) if len(doc_scores)]
     batch = pad_scores([scores[i] for i in kept])
     masks = [target_mask(examples[i], tagset) for i in kept]
-    target = batch.stack_masks(list(masks))
-    assert target is not None
+    target = batch.stack_masks(masks)
     weights = torch.full((len(kept),), 1.0 / len(kept), dtype=torch.float64)
     weights = weights.to(batch.emissions.device)
     losses, gradient = loss_and_gradient(
@@ -54,7 +53,9 @@ def annotation_loss(
     )
     value = float(losses.sum())
     if incorrect_spans_key is not None:
-        forbidden = _forbidden_spans([examples[i] for i in kept], masks, incorrect_spans_key, tagset)
+        forbidden = _forbidden_spans(
+            [examples[i] for i in kept], masks, incorrect_spans_key, tagset
+        )
         if forbidden:
             extra, gradient = _add_forbidden(forbidden, batch, target, potentials, gradient)
             value += extra
@@ -148,11 +149,10 @@ def _add_forbidden(
     return float(-torch.log1p(-p).sum()), Gradient(emissions, *summed)
 
 
-def _unpad(
-    d_emissions: torch.Tensor, scores: list[Floats2d], kept: list[int]
-) -> list[Floats2d]:
+def _unpad(d_emissions: torch.Tensor, scores: list[Floats2d], kept: list[int]) -> list[Floats2d]:
     """(batch, time, tag) -> one float32 (token, tag) array a doc, in the order of the docs."""
     d_scores = [doc_scores * 0 for doc_scores in scores]
     for row, i in enumerate(kept):
-        d_scores[i] = torch2xp(d_emissions[row, : len(scores[i])].float().contiguous())
+        gradient = torch2xp(d_emissions[row, : len(scores[i])].float().contiguous())
+        d_scores[i] = cast(Floats2d, gradient)
     return d_scores

@@ -10,11 +10,12 @@ from ..pytorch.schemes import TagSet
 _INSIDE, _BEGIN = 1, 3  # spaCy's ENT_IOB: 0 missing, 1 inside, 2 outside, 3 begin
 
 
-def decoding_mask(doc: Doc, tagset: TagSet) -> np.ndarray | None:
+def decoding_mask(doc: Doc, tagset: TagSet, constrained: bool) -> np.ndarray | None:
     """The tags that a prediction may use: (token, tag) bool, None if all.
 
     Entities already in doc.ents stay exactly as they are, blocked tokens are O, and no entity
-    starts (or, under BIOES, ends) on white space.
+    starts (or, under BIOES, ends) on white space. Not `constrained`: every tag can start an
+    entity, because nothing says that the tag before must suit it.
     """
     flags = doc.to_array([ENT_IOB, ENT_TYPE, IS_SPACE]).reshape(-1, 3)
     annotated = (flags[:, 0] == _BEGIN) | (flags[:, 0] == _INSIDE)
@@ -22,7 +23,8 @@ def decoding_mask(doc: Doc, tagset: TagSet) -> np.ndarray | None:
     if not annotated.any() and not spaces.any():
         return None
     allowed = np.ones((len(doc), len(tagset)), dtype=bool)
-    allowed[np.ix_(spaces, tagset.edge_tags())] = False
+    edges = tagset.edge_tags() if constrained else np.arange(len(tagset)) > 0
+    allowed[np.ix_(spaces, edges)] = False
     blocked = (flags[:, 0] == _BEGIN) & (flags[:, 1] == 0)
     _only(allowed, blocked, 0)
     for ent in doc.ents:
@@ -47,9 +49,7 @@ def target_mask(example: Example, tagset: TagSet) -> np.ndarray:
 
 def containing_mask(base: np.ndarray, span: Span, tagset: TagSet) -> np.ndarray:
     """The part of `base` in which exactly this span is an entity, of any type if unlabelled."""
-    labels = range(len(tagset.labels))
-    if span.label_:
-        labels = [i for i in labels if tagset.labels[i] == span.label_]
+    labels = [i for i, label in enumerate(tagset.labels) if span.label_ in ("", label)]
     admitted = np.zeros((len(span) + 1, len(tagset)), dtype=bool)
     admitted[-1] = True
     for label in labels:

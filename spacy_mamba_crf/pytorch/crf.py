@@ -144,9 +144,7 @@ def loss_and_gradient(
     return all_paths - target_paths, counts._replace(emissions=expected + observed)
 
 
-def path_score(
-    emissions: Tensor, lengths: Tensor, potentials: Potentials, tags: Tensor
-) -> Tensor:
+def path_score(emissions: Tensor, lengths: Tensor, potentials: Potentials, tags: Tensor) -> Tensor:
     """The unnormalised log score of one tag sequence each. tags: (batch, time) -> (batch,)."""
     time = tags.shape[1]
     rows = torch.arange(len(tags), device=tags.device)
@@ -271,4 +269,3 @@ def _exp_is_safe(emissions: Tensor, potentials: Potentials) -> bool:
 def _spread(scores: Tensor) -> float:
     finite = scores[scores > NEG_INF]
     return float(finite.max() - finite.min()) if finite.numel() else 0.0
-

@@ -29,9 +29,9 @@ class Mamba2(Mixer):
 
     Parameters, named, shaped and initialised as mamba-ssm's `Mamba2`, with d_inner = expand d_model
     and head = d_inner / headdim: in_proj (2 d_inner + 2 ngroups d_state + head, d_model), in the
-    order z, x, B, C, dt; conv1d (d_inner + 2 ngroups d_state, 1, d_conv); dt_bias, A_log, D (head,);
-    norm (d_inner,); out_proj (d_model, d_inner). Raises ValueError if headdim does not divide
-    d_inner or ngroups does not divide the heads.
+    order z, x, B, C, dt; conv1d (d_inner + 2 ngroups d_state, 1, d_conv); dt_bias, A_log and
+    D (head,); norm (d_inner,); out_proj (d_model, d_inner). Raises ValueError if headdim does not
+    divide d_inner or ngroups does not divide the heads.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Right-padded batches: how they are made, which steps are real, and each sequence mirrored within its own length."""
+"""Right-padded batches: how they are made, which steps are real, and each text mirrored."""
 
 import torch
 from torch import Tensor

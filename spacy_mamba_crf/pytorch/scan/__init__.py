@@ -122,7 +122,8 @@ def causal_conv(
     _check_shape("weight", weight, (channel, 1, width))
     if state is not None:
         _check_shape("state", state, (batch, channel, width - 1))
-    kernel = cuda.causal_conv_kernel() if x.is_cuda else None
+    fits = x.is_cuda and x.numel() and cuda.causal_conv_fits(channel, width)
+    kernel = cuda.causal_conv_kernel() if fits else None
     if kernel is not None:
         return kernel(x, weight, bias, state)
     x = pad_history(x, state, width)
@@ -141,7 +142,8 @@ def pad_history(x: Tensor, state: Tensor | None, width: int) -> Tensor:
 
 
 def _default(x: Tensor, plain: str, cuda_kernel) -> str:
-    return "cuda" if x.is_cuda and cuda_kernel() is not None else plain
+    """The kernels do not take empty batches or sequences; the plain forms do."""
+    return "cuda" if x.is_cuda and x.numel() and cuda_kernel() is not None else plain
 
 
 def _require(kernel, name: str):

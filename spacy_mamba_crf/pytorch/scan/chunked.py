@@ -25,6 +25,8 @@ def ssd_scan(
     batch, time, head, channel = x.shape
     group, state_size = B.shape[2:]
     if time == 0:
+        if initial_state is None:
+            initial_state = x.new_zeros(batch, head, channel, state_size)
         return x, initial_state
     size = min(chunk_size, time)
     chunks = -(-time // size)

@@ -53,8 +53,11 @@ def _selective_scan(
     C: Tensor,
     initial_state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """The kernel starts from zero; what an initial state adds is linear and is added here."""
-    transposed = (array.transpose(1, 2).contiguous() for array in (x, dt, B, C))
+    """The kernel starts from zero; what an initial state adds is linear and is added here.
+
+    It takes one dtype for all but A, while autocast leaves dt in float32 beside a half-precision x.
+    """
+    transposed = (array.to(x.dtype).transpose(1, 2).contiguous() for array in (x, dt, B, C))
     x_t, dt_t, B_t, C_t = transposed  # (batch, channel | state, time)
     y, state = kernel(x_t, dt_t, A, B_t, C_t, return_last_state=True)
     y = y.transpose(1, 2)
@@ -83,13 +86,20 @@ def _ssd_scan(
     )
 
 
+def causal_conv_fits(channel: int, width: int) -> bool:
+    """Whether causal-conv1d takes this size: channel-last, it works on eight channels at a time."""
+    return channel % 8 == 0 and 2 <= width <= 4
+
+
 def _causal_conv(
     kernel: Callable, x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None
 ) -> Tensor:
     """x: (batch, time, channel), seen by the kernel as channel-last (batch, channel, time)."""
     if state is not None:  # the kernel wants its state channel-last, too
         state = state.transpose(1, 2).contiguous().transpose(1, 2)
-    x_t = x.contiguous().transpose(1, 2)
+    # The kernel checks strides. `contiguous` leaves those of a single step as wide as the array
+    # that it was cut from.
+    x_t = x.clone(memory_format=torch.contiguous_format).transpose(1, 2)
     y = kernel(x_t, weight.squeeze(1), bias, initial_states=state, activation="silu")
     return y.transpose(1, 2)
 
