@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 SEED = 2022
-ZH_SENTENCES = 200  # in each genre
+ZH_SENTENCES = 210  # in each genre
 ZH_PLAIN = 26  # of which without any entity
-ZH_PAIRS = 0.5  # share of the others which are two sentences about the same thing
+ZH_PAIRS = 0.7  # share of the others which are two sentences about the same thing
 ZH_LENGTHS = range(10, 81)  # characters
-ZIPF_EXPONENT = 1.5  # the item at rank r of a list has weight r ** -1.5
-FRAME_EXPONENT = 0.8  # likewise for the frames, in random order
+ITEM_EXPONENT = 2.0  # the item at rank r of a list has weight r ** -2, so that the last are rare
+FRAME_EXPONENT = 4.0  # the frame at random rank r has weight (1 + r / 10) ** -4
 MAX_ROUNDS = 100  # through the templates of one genre or article
 EN_TOPICS = ("sport", "business", "politics", "news")
 EN_ARTICLES = {"train": 22, "dev": 4, "test": 4}
@@ -66,11 +66,6 @@ def read_lines(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def zipf(rank: int, exponent: float) -> float:
-    """Weight of the item at this rank, counted from 0."""
-    return float((rank + 1) ** -exponent)
-
-
 class Writer:
     """Turns templates into sentences: a few frames are common, and no sentence occurs twice."""
 
@@ -80,12 +75,14 @@ class Writer:
         self.used: Counter[int] = Counter()
         self.order = list(range(len(frames)))
         rng.shuffle(self.order)
-        self.common = {index: zipf(rank, FRAME_EXPONENT) for rank, index in enumerate(self.order)}
+        self.weights = {
+            index: (1 + rank / 10) ** -FRAME_EXPONENT for rank, index in enumerate(self.order)
+        }
         self.written: set[str] = set()
 
     def pick(self, items: list[str]) -> str:
-        """Draw an item by Zipf's law: the first are common, the last rare."""
-        weights = [zipf(rank, ZIPF_EXPONENT) for rank in range(len(items))]
+        """Draw an item: the first are common, the last rare."""
+        weights = [(1 + rank) ** -ITEM_EXPONENT for rank in range(len(items))]
         return self.rng.choices(items, weights)[0]
 
     def fill(self, template: str, frame: Frame) -> str:
@@ -107,7 +104,7 @@ class Writer:
     def write(self, *templates: str, fits: Callable[[str], bool] = bool) -> str | None:
         """A new text that `fits`, all from the frame whose turn it is; None if there is none."""
         self.rng.shuffle(self.order)
-        for index in sorted(self.order, key=lambda i: (self.used[i] + 1) / self.common[i]):
+        for index in sorted(self.order, key=lambda i: (self.used[i] + 1) / self.weights[i]):
             try:
                 text = join_zh([self.fill(part, self.frames[index]) for part in templates])
             except UnfitFrame:
@@ -176,7 +173,7 @@ def write_zh(genre: str, writer: Writer, templates: list[str]) -> list[list[Row]
     rounds = writer.rounds([line for line in templates if SLOT.search(line)])
     while len(texts) < ZH_SENTENCES:
         parts = [next(rounds) for _ in range(2 if writer.rng.random() < ZH_PAIRS else 1)]
-        if text := writer.write(*parts, fits=fits_zh):
+        if text := writer.write(*parts, fits=fits_zh) or writer.write(parts[0], fits=fits_zh):
             texts.append(text)
     writer.rng.shuffle(texts)
     return [bio_rows(text) for text in texts]

@@ -65,6 +65,7 @@ def CharNgramEmbed(
     edge_rows: int = 0,
     attr: str = "NORM",
     fold_width: bool = True,
+    ngram_dropout: float = 0.0,
 ) -> Model[list[Doc], list[Floats2d]]:
     """spacy_mamba_crf.CharNgramEmbed.v1: hashed n-grams of neighbouring tokens, summed.
 
@@ -72,7 +73,9 @@ def CharNgramEmbed(
     bigrams and trigrams. rows: table sizes for uni-, bi- and trigrams, 0 leaves an order out.
     edge_rows: table size for prefixes, suffixes (1-3 characters) and shape of a token, for
     languages whose tokens are words; 0 leaves them out. attr: the token attribute compared.
-    fold_width: treat full-width forms as plain ones. Output: (token, width) a doc. Raises
+    fold_width: treat full-width forms as plain ones. ngram_dropout: in training, the share of
+    tokens that see no bigrams, and that see no trigrams, so that single tokens carry their part.
+    Output: (token, width) a doc. Raises
     ValueError if every table is left out, a size is negative, or attr is unknown.
     """
     check_attr(attr)
@@ -84,7 +87,9 @@ def CharNgramEmbed(
     tables: list[Model] = []
     for order, size in enumerate(rows, start=1):
         if size:
-            tables.append(chain(NgramKeys(order, attr, fold_width), HashedRows(width, size, order)))
+            dropout = ngram_dropout if order > 1 else 0.0
+            rows_of_order = HashedRows(width, size, order, dropout)
+            tables.append(chain(NgramKeys(order, attr, fold_width), rows_of_order))
     if edge_rows:
         tables.append(chain(EdgeKeys(attr), HashedRows(width, edge_rows, 0)))
     return SplitByDoc(tables[0] if len(tables) == 1 else add(*tables), width)

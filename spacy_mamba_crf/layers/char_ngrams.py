@@ -41,11 +41,14 @@ def EdgeKeys(attr: str) -> Model[list[Doc], Ints2d]:
     return Model("edge_keys", _edge_forward, attrs={"attr": attr})
 
 
-def HashedRows(width: int, rows: int, seed: int) -> Model[Ints2d, Floats2d]:
+def HashedRows(
+    width: int, rows: int, seed: int, token_dropout: float = 0.0
+) -> Model[Ints2d, Floats2d]:
     """The sum, over a token's keys, of the four table rows that each key hashes to.
 
     Input: (token, key) uint64; output: (token, width). (Svenstrup et al. 2017, hash embeddings,
-    unweighted, as thinc's HashEmbed.)
+    unweighted, as thinc's HashEmbed.) token_dropout: in training, the share of tokens that get
+    nothing from this table.
     """
     return Model(
         "hashed_rows",
@@ -53,7 +56,7 @@ def HashedRows(width: int, rows: int, seed: int) -> Model[Ints2d, Floats2d]:
         init=partial(_rows_init, uniform_init),
         dims={"nO": width, "nV": rows, "nI": None},
         params={"E": None},
-        attrs={"seed": seed},
+        attrs={"seed": seed, "token_dropout": token_dropout},
     )
 
 
@@ -105,14 +108,19 @@ def _rows_forward(model: Model, keys: Any, is_train: bool) -> tuple[Floats2d, Ca
     rows = model.ops.hash(flat, model.attrs["seed"]) % E.shape[0]
     rows = rows.reshape(n_tokens, n_keys * rows.shape[1])
 
+    Y = model.ops.gather_add(E, rows)
+    rate = model.attrs["token_dropout"] if is_train else 0.0
+    kept = model.ops.get_dropout_mask((n_tokens, 1), rate)  # scaled; all 1 where the rate is 0
+
     def backprop(dY: Floats2d) -> Any:
+        dY = dY * kept
         dE = model.ops.alloc2f(*E.shape)
         for column in range(rows.shape[1]):
             model.ops.scatter_add(dE, rows[:, column].astype("i"), dY)
         model.inc_grad("E", dE)
         return keys
 
-    return model.ops.gather_add(E, rows), backprop
+    return Y * kept, backprop
 
 
 def _split_forward(

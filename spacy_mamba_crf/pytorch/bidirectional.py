@@ -22,10 +22,10 @@ class BidirectionalLayer(nn.Module):
         self.backward_mixer = make_mixer()
         self.dropout = nn.Dropout(0.0)
 
-    def forward(self, x: Tensor, lengths: Tensor, flip: Tensor, block_size: int) -> Tensor:
+    def forward(self, x: Tensor, flip: Tensor, block_size: int) -> Tensor:
         normed = self.norm(x)
-        y = _run(self.forward_mixer, normed, lengths, block_size)
-        reversed_y = _run(self.backward_mixer, mirror(normed, flip), lengths, block_size)
+        y = _run(self.forward_mixer, normed, block_size)
+        reversed_y = _run(self.backward_mixer, mirror(normed, flip), block_size)
         return x + self.dropout(y + mirror(reversed_y, flip))
 
 
@@ -70,7 +70,7 @@ class BidirectionalEncoder(nn.Module):
         flip = flip_index(lengths, x.shape[1])
         x = self.input(self.input_dropout(x))
         for layer in self.layers:
-            x = layer(x, lengths, flip, self.block_size)
+            x = layer(x, flip, self.block_size)
         return self.output_dropout(self.norm(x))
 
     def set_dropout(self, rate: float) -> None:
@@ -80,15 +80,14 @@ class BidirectionalEncoder(nn.Module):
                 module.p = rate
 
 
-def _run(mixer: Mixer, x: Tensor, lengths: Tensor, block_size: int) -> Tensor:
+def _run(mixer: Mixer, x: Tensor, block_size: int) -> Tensor:
+    # Padding is on the right, so a state that has run through it only ever reaches more padding.
     time = x.shape[1]
     if time <= block_size or torch.is_grad_enabled():
         return mixer(x)
     state = None
     blocks = []
     for start in range(0, time, block_size):
-        block = x[:, start : start + block_size]
-        remaining = (lengths - start).clamp(0, block.shape[1])
-        y, state = mixer.forward_block(block, state, remaining)
+        y, state = mixer.forward_block(x[:, start : start + block_size], state)
         blocks.append(y)
     return torch.cat(blocks, dim=1)

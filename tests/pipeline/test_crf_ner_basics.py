@@ -206,7 +206,9 @@ def test_two_components_can_stand_in_one_pipeline(saved):
     assert found(nlp("I like London .")) == [("London", "LOC")]
 
 
-@pytest.mark.parametrize("text, n_tokens", [("", 0), (" ", 1), ("\n\n", 1), ("a", 1), ("London", 1)])
+@pytest.mark.parametrize(
+    "text, n_tokens", [("", 0), (" ", 1), ("\n\n", 1), ("a", 1), ("London", 1)]
+)
 def test_the_shortest_texts_are_fine(trained: Language, text: str, n_tokens: int):
     doc = trained(text)
     assert len(doc) == n_tokens

@@ -75,7 +75,7 @@ def test_an_incorrect_span_without_a_label_weighs_the_sum_over_all_labels(nlp: L
         example = Example(doc, Doc(nlp.vocab, words=["London"]))
         example.reference.spans[KEY] = [Span(example.reference, 0, 1, label)]
         loss, _ = ner.get_loss([example], scores)
-        p[label] = 1 - 2.718281828459045 ** -loss
+        p[label] = 1 - 2.718281828459045**-loss
     assert p[""] == pytest.approx(p["PERSON"] + p["ORG"] + p["LOC"], abs=1e-9)
 
 

@@ -154,7 +154,9 @@ def test_the_gradient_agrees_with_finite_differences(scheme, crf):
     n_docs = sum(size > 0 for size in sizes)
     step = 1e-2
     for number in (0, 1):
-        for token, tag in zip(rng.integers(sizes[number], size=8), rng.permutation(len(ner.tagset))):
+        for token, tag in zip(
+            rng.integers(sizes[number], size=8), rng.permutation(len(ner.tagset))
+        ):
             values = []
             for sign in (1, -1):
                 moved = [array.copy() for array in scores]
@@ -167,7 +169,10 @@ def test_the_gradient_agrees_with_finite_differences(scheme, crf):
 def test_it_learns_from_texts_that_are_tokenised_differently():
     nlp = blank_pipeline()
     text = "Shaka Khan likes London."
-    words = {"words": ["Shaka Khan", "likes", "Lon", "don", "."], "spaces": [True] * 2 + [False] * 3}
+    words = {
+        "words": ["Shaka Khan", "likes", "Lon", "don", "."],
+        "spaces": [True] * 2 + [False] * 3,
+    }
     tags = {"entities": ["U-PERSON", "O", "B-LOC", "L-LOC", "O"]}
     examples = [Example.from_dict(nlp.make_doc(text), {**words, **tags})]
     assert train(nlp, examples, 60)["ner"] < 0.1

@@ -174,6 +174,11 @@ def test_dt_is_log_uniform_above_its_floor():
     assert dt.min() > 0.999e-4
 
 
+def test_the_bias_of_dt_is_the_exact_inverse_of_softplus():
+    module = Mamba(64, dt_min=0.1, dt_max=0.1)
+    torch.testing.assert_close(F.softplus(module.dt_proj.bias.detach()), torch.full((128,), 0.1))
+
+
 def silu(x):
     return x / (1 + np.exp(-x))
 

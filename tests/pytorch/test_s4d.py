@@ -105,6 +105,22 @@ def test_a_real_channel_is_the_matrix_form_with_a_diagonal_matrix(discretization
         assert_close(y[0, :, channel], expected)
 
 
+def test_a_conjugate_pair_stands_for_two_eigenvalues_of_a_real_system():
+    s4d = layer("hippo", "zoh")
+    u = random_input(12)
+    y, _ = s4d.recurrent(u)
+    pairs = torch.complex(-torch.exp(s4d.log_A_real), s4d.A_imag)
+    C = torch.view_as_complex(s4d.C)
+    A, C = torch.cat([pairs, pairs.conj()], 1), torch.cat([C, C.conj()], 1)  # all 6 states
+    A_bar = torch.exp(s4d.log_dt.exp()[:, None] * A)
+    x = torch.zeros(2, 3, 6, dtype=torch.complex128)
+    for t in range(12):
+        x = A_bar * x + (A_bar - 1) / A * u[:, t, :, None]
+        response = (C * x).sum(-1)
+        assert_close(response.imag, torch.zeros_like(response.imag))
+        assert_close(y[:, t], response.real + s4d.D * u[:, t])
+
+
 @pytest.mark.parametrize(
     ["options", "message"],
     [

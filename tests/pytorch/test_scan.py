@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spacy_mamba_crf.pytorch.scan import causal_conv, selective_scan, ssd_scan
+from spacy_mamba_crf.pytorch.scan import causal_conv, chunked, selective_scan, ssd_scan
 
 CHUNK = 4
 # Nothing, one step, and every way to meet the edge of a chunk.
@@ -175,6 +175,11 @@ def test_ssd_scan_passes_gradcheck(backend):
         return ssd_scan(*arrays[:6], **options)
 
     assert torch.autograd.gradcheck(scan, leaves)
+
+
+def test_without_cuda_the_chunked_form_is_the_default(monkeypatch):
+    monkeypatch.setattr(chunked, "ssd_scan", lambda *args, **options: (args[0], "chunked"))
+    assert ssd_scan(**ssd_inputs(3))[1] == "chunked"
 
 
 @pytest.mark.parametrize("backend", ["reference", "chunked"])

@@ -39,7 +39,7 @@ def _probe(module: str, name: str, adapter: Callable) -> Callable | None:
         kernel = functools.partial(adapter, getattr(importlib.import_module(module), name))
         _PROBES[adapter](kernel)
     except Exception as error:  # whatever a third-party binary does, the plain path works
-        logger.info("%s.%s is not usable (%s); using the plain torch path.", module, name, error)
+        logger.warning("%s.%s is not usable (%s); using the plain torch path.", module, name, error)
         return None
     return kernel
 

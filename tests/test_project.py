@@ -1,0 +1,77 @@
+"""The spaCy project: project.yml and the configs it merges."""
+
+from pathlib import Path
+
+import pytest
+from spacy.util import load_model_from_config
+from thinc.api import Config
+from weasel.util import load_project_config
+
+from spacy_mamba_crf.corpora import CORPORA
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / "configs"
+MODELS = sorted(path.stem for path in CONFIGS.glob("*.cfg"))
+DEVICES = sorted(path.stem for path in (CONFIGS / "devices").glob("*.cfg"))
+
+
+def merged(*names: str) -> Config:
+    config = Config()
+    for name in ("mamba_crf", *names):
+        config = config.merge(Config().from_disk(CONFIGS / f"{name}.cfg", interpolate=False))
+    return config
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return load_project_config(ROOT)
+
+
+def test_every_corpus_has_a_config():
+    assert {path.stem for path in (CONFIGS / "corpora").glob("*.cfg")} == set(CORPORA)
+
+
+@pytest.mark.parametrize("corpus", sorted(CORPORA))
+@pytest.mark.parametrize("model", MODELS)
+def test_each_model_can_be_built_for_each_corpus(model, corpus):
+    config = merged(model, f"corpora/{corpus}", "devices/cpu")
+    nlp = load_model_from_config(config, auto_fill=True)
+    assert nlp.pipe_names == ["ner"]
+    assert nlp.get_pipe_meta("ner").factory == "crf_ner"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_each_device_config_merges(device):
+    config = merged("corpora/sample", f"devices/{device}")
+    assert load_model_from_config(config, auto_fill=True).config["training"]
+
+
+@pytest.mark.parametrize("corpus", sorted(CORPORA))
+def test_the_learning_rate_falls_until_the_last_step(corpus):
+    training = merged(f"corpora/{corpus}")["training"]
+    assert training["optimizer"]["learn_rate"]["total_steps"] == training["max_steps"]
+
+
+def test_the_config_without_a_crf_differs_only_there():
+    with_crf, without = merged(), merged("mamba")
+    assert with_crf["components"]["ner"]["model"].pop("crf") is True
+    assert without["components"]["ner"]["model"].pop("crf") is False
+    assert with_crf == without
+
+
+def test_each_output_of_the_main_workflow_depends_on_an_earlier_one(project):
+    commands = {command["name"]: command for command in project["commands"]}
+    made = {project["vars"]["raw"]}
+    for name in project["workflows"]["all"]:
+        command = commands[name]
+        for dep in command.get("deps", []):
+            assert dep in made or (ROOT / dep).is_file(), f"{name} needs {dep}"
+        made.update(command.get("outputs", []))
+
+
+def test_each_script_that_a_command_runs_exists(project):
+    for command in project["commands"]:
+        for line in command["script"]:
+            words = line.split()
+            if words[0] == "python" and words[1].endswith(".py"):
+                assert (ROOT / words[1]).is_file(), line
