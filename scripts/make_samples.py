@@ -7,7 +7,6 @@ and from one fixed seed, so that every run writes the same bytes.
 import configparser
 import random
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -20,11 +19,13 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 SEED = 2022
 ZH_SENTENCES = 210  # in each genre
 ZH_PLAIN = 26  # of which without any entity
-ZH_PAIRS = 0.7  # share of the others which are two sentences about the same thing
+ZH_PAIRS = 0.9  # share of the others which are two sentences about the same thing
+ZH_ONCE = {"ache", "aka", "lab", "mech", "opwith", "risk", "rx", "tip", "when", "who"}  # in a pair
 ZH_LENGTHS = range(10, 81)  # characters
-ITEM_EXPONENT = 2.0  # the item at rank r of a list has weight r ** -2, so that the last are rare
-FRAME_EXPONENT = 4.0  # the frame at random rank r has weight (1 + r / 10) ** -4
+ZH_EXPONENT = 3.0  # the entity at rank r of a list has weight r ** -3: the last are rare
 MAX_ROUNDS = 100  # through the templates of one genre or article
+EN_EXPONENT = 0.7
+TEXT_EXPONENT = 0.7  # the same for pieces of text
 EN_TOPICS = ("sport", "business", "politics", "news")
 EN_ARTICLES = {"train": 22, "dev": 4, "test": 4}
 
@@ -66,23 +67,23 @@ def read_lines(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-class Writer:
-    """Turns templates into sentences: a few frames are common, and no sentence occurs twice."""
+def share_of(frame: Frame) -> float:
+    """How common the frame is: 1 unless it says otherwise."""
+    return float(frame.get("share", ["1"])[0])
 
-    def __init__(self, rng: random.Random, frames: list[Frame]):
+
+class Writer:
+    """Turns templates into sentences, by chance but never twice into the same one."""
+
+    def __init__(self, rng: random.Random, frames: list[Frame], exponent: float):
         self.rng = rng
         self.frames = frames
-        self.used: Counter[int] = Counter()
-        self.order = list(range(len(frames)))
-        rng.shuffle(self.order)
-        self.weights = {
-            index: (1 + rank / 10) ** -FRAME_EXPONENT for rank, index in enumerate(self.order)
-        }
+        self.exponent = exponent
         self.written: set[str] = set()
 
-    def pick(self, items: list[str]) -> str:
+    def pick(self, items: list[str], exponent: float) -> str:
         """Draw an item: the first are common, the last rare."""
-        weights = [(1 + rank) ** -ITEM_EXPONENT for rank in range(len(items))]
+        weights = [(1 + rank) ** -exponent for rank in range(len(items))]
         return self.rng.choices(items, weights)[0]
 
     def fill(self, template: str, frame: Frame) -> str:
@@ -95,22 +96,32 @@ class Writer:
             items = [item for item in frame.get(match[1], []) if item not in taken]
             if not items:
                 raise UnfitFrame(match[1])
-            text = self.pick(items)
-            if match[1][0].isupper():
+            is_entity = match[1][0].isupper()
+            text = self.pick(items, self.exponent if is_entity else TEXT_EXPONENT)
+            if is_entity:
                 text = f"{{{match[1].split('.')[0]}:{text}}}"
             template = template[: match.start()] + text + template[match.end() :]
         return template
 
+    def shuffled_frames(self) -> list[Frame]:
+        """The frames in random order, those with a large share rather first.
+
+        This is weighted sampling without replacement (Efraimidis and Spirakis, 2006).
+        """
+        keys = [self.rng.random() ** (1 / share_of(frame)) for frame in self.frames]
+        order = sorted(range(len(keys)), key=lambda index: -keys[index])
+        return [self.frames[index] for index in order]
+
     def write(self, *templates: str, fits: Callable[[str], bool] = bool) -> str | None:
-        """A new text that `fits`, all from the frame whose turn it is; None if there is none."""
-        self.rng.shuffle(self.order)
-        for index in sorted(self.order, key=lambda i: (self.used[i] + 1) / self.weights[i]):
+        """A new text that `fits`, from one frame drawn by its share; None if no frame gives one."""
+        for frame in self.shuffled_frames():
+            if len(templates) > 1 and "DISE" not in frame:
+                continue  # too little to say for two sentences
             try:
-                text = join_zh([self.fill(part, self.frames[index]) for part in templates])
+                text = join_zh([self.fill(part, frame) for part in templates])
             except UnfitFrame:
                 continue
             if text not in self.written and fits(text):
-                self.used[index] += 1
                 self.written.add(text)
                 return text
         return None
@@ -124,11 +135,22 @@ class Writer:
 
 
 def join_zh(sentences: list[str]) -> str:
-    """Put sentences together, with a comma where a colloquial one has no full stop."""
+    """Put sentences together, with a mark between them where a colloquial one ends without."""
     text = sentences[0]
     for sentence in sentences[1:]:
-        text += sentence if text[-1] in "。？?！" else "，" + sentence
+        mark = "" if text[-1] in "。？?！." else "？" if text[-1] in "嗎呢啊" else "，"
+        text += mark + sentence
     return text
+
+
+def choose_parts(rng: random.Random, rounds: Iterator[str]) -> list[str]:
+    """One template, or two which do not tell the same thing, the one with the speaker first."""
+    parts = [next(rounds)]
+    if rng.random() < ZH_PAIRS:
+        second = next(rounds)
+        if not set(SLOT.findall(parts[0])) & set(SLOT.findall(second)) & ZH_ONCE:
+            parts.append(second)
+    return sorted(parts, key=lambda part: "{who}" not in part)
 
 
 def check_slots(templates: list[str], frames: list[Frame]) -> None:
@@ -168,11 +190,11 @@ def write_zh(genre: str, writer: Writer, templates: list[str]) -> list[list[Row]
     plain = [line for line in templates if "{" not in line][:ZH_PLAIN]
     fixed = [line for line in templates if "{" in line and not SLOT.search(line)]
     texts = [text for line in plain + fixed if (text := writer.write(line, fits=fits_zh))]
-    for frame in writer.frames:
+    for frame in (frame for frame in writer.frames if share_of(frame) == 1):
         texts += [writer.fill(line, frame) for line in frame.get(f"text.{genre}", [])]
     rounds = writer.rounds([line for line in templates if SLOT.search(line)])
     while len(texts) < ZH_SENTENCES:
-        parts = [next(rounds) for _ in range(2 if writer.rng.random() < ZH_PAIRS else 1)]
+        parts = choose_parts(writer.rng, rounds)
         if text := writer.write(*parts, fits=fits_zh) or writer.write(parts[0], fits=fits_zh):
             texts.append(text)
     writer.rng.shuffle(texts)
@@ -237,8 +259,8 @@ def write_en(
     topic: str, writer: Writer, parts: dict[str, list[str]], known: dict[str, str]
 ) -> list[list[Row]]:
     """One article: document line, headline, date line and 7 to 9 sentences of one topic."""
-    writer.rng.shuffle(parts[f"{topic} headline"])
-    headline = next(text for line in parts[f"{topic} headline"] if (text := writer.write(line)))
+    headlines = writer.rounds(parts[f"{topic} headline"])
+    headline = next(text for line in headlines if (text := writer.write(line)))
     dateline = writer.fill("<NP {LOC.city}> <NP {date}>", writer.frames[0])
     rows: list[list[Row]] = [[("-DOCSTART-", "-X-", "O", "O")]]
     rows += [conll_rows(headline, known, capitals=True), conll_rows(dateline, known, capitals=True)]
@@ -261,7 +283,7 @@ def save(path: Path, sentences: list[list[Row]]) -> None:
 def make_zh(templates: Path, out: Path) -> None:
     """Write sample_FT.txt, sample_SM.txt and sample_WA.txt."""
     frames = read_frames(*sorted((templates / "zh_frames").glob("*.ini")))
-    writer = Writer(random.Random(SEED), frames)
+    writer = Writer(random.Random(SEED), frames, ZH_EXPONENT)
     for genre in tqdm(("FT", "SM", "WA"), desc="Chinese", disable=None):
         lines = read_lines(templates / f"zh_{genre}.txt")
         check_slots(lines, frames)
@@ -279,7 +301,7 @@ def make_en(templates: Path, out: Path) -> None:
         else:
             part.append(line)
     check_slots([line for lines in parts.values() for line in lines], [frame])
-    writer = Writer(rng, [frame])
+    writer = Writer(rng, [frame], EN_EXPONENT)
     for name, articles in tqdm(EN_ARTICLES.items(), desc="English", disable=None):
         topics = [EN_TOPICS[number % len(EN_TOPICS)] for number in range(articles)]
         rows = [row for topic in topics for row in write_en(topic, writer, parts, known)]

@@ -1,7 +1,7 @@
 """A thinc shim for our torch modules: safetensors, selective weight decay, parameter averages."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -36,7 +36,10 @@ class TorchShim(PyTorchShim):
         self.no_decay = frozenset(no_decay)
 
     def finish_update(self, optimizer: Optimizer) -> None:
-        super().finish_update(_SelectiveDecay(optimizer, self.no_decay))  # type: ignore[arg-type]
+        step: Any = _with_own_gradient(optimizer)
+        if isinstance(optimizer, Optimizer):
+            step = _SelectiveDecay(optimizer, self.no_decay)
+        super().finish_update(step)
 
     @contextlib.contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
@@ -52,6 +55,11 @@ class TorchShim(PyTorchShim):
         finally:
             for parameter, data in backup.items():
                 parameter.data = data
+
+
+def _with_own_gradient(collect: Callable) -> Callable:
+    """For `nlp.rehearse`, which only notes gradients, and uses them when thinc has zeroed ours."""
+    return lambda key, weights, gradient: collect(key, weights, gradient.copy())
 
 
 class _SelectiveDecay:

@@ -92,8 +92,9 @@ class CRFEntityRecognizer(TrainablePipe):
     """Sets doc.ents by the best tag sequence of a linear-chain CRF, within what is already set.
 
     Every entity carries its exact probability as `ent._.prob`: that precisely these tokens are an
-    entity of this label, summed over all tag sequences. Entities set before and blocked tokens are
-    kept as they are (and have no probability of their own).
+    entity of this label, summed over all legal tag sequences (with a model without CRF: the product
+    over the entity's own tags and its end). Entities set before and blocked tokens are kept as they
+    are (and have no probability of their own).
     """
 
     def __init__(
@@ -112,12 +113,11 @@ class CRFEntityRecognizer(TrainablePipe):
         self.model = model
         self.name = name
         self.scorer = scorer
-        self.cfg: dict[str, Any] = {
-            "labels": [],
-            "probabilities": probabilities,
-            "spans_key": spans_key,
-            "incorrect_spans_key": incorrect_spans_key,
-        }
+        self.probabilities = probabilities
+        self.spans_key = spans_key
+        self.incorrect_spans_key = incorrect_spans_key
+        # Only what is learnt is saved with the component; settings come from the config.
+        self.cfg: dict[str, Any] = {"labels": []}
         self._rehearsal_model: Model[list[Doc], list[Floats2d]] | None = None
 
     @property
@@ -176,7 +176,7 @@ class CRFEntityRecognizer(TrainablePipe):
             return [[] for _ in docs]
         scores = self.model.predict(docs)
         potentials = self._potentials(self.model, self.tagset)
-        return decode(docs, scores, potentials, self.tagset, self.cfg["probabilities"])
+        return decode(docs, scores, potentials, self.tagset, self.probabilities)
 
     def set_annotations(self, docs: Iterable[Doc], scores: list[list[PredictedEntity]]) -> None:
         """Add predicted entities to doc.ents beside those already there."""
@@ -191,8 +191,8 @@ class CRFEntityRecognizer(TrainablePipe):
                     spans.append(span)
             blocked = [doc[i : i + 1] for i in _blocked(doc)]
             doc.set_ents(preset + spans, blocked=blocked, default="outside")
-            if self.cfg["spans_key"] is not None:
-                self._set_span_group(doc)
+            if self.spans_key is not None:
+                _set_span_group(doc, self.spans_key)
 
     def update(
         self,
@@ -257,7 +257,7 @@ class CRFEntityRecognizer(TrainablePipe):
 
     def _annotation_loss(self, examples: list[Example], scores: list[Floats2d]) -> Loss:
         potentials = self._potentials(self.model, self.tagset)
-        key = self.cfg["incorrect_spans_key"]
+        key = self.incorrect_spans_key
         return annotation_loss(examples, scores, potentials, self.tagset, key)
 
     def _learn(
@@ -286,12 +286,13 @@ class CRFEntityRecognizer(TrainablePipe):
         n_labels = (n_tags - 1) // len(TagSet(scheme, ()).letters)
         return TagSet(scheme, self.labels[:n_labels])
 
-    def _set_span_group(self, doc: Doc) -> None:
-        key = self.cfg["spans_key"]
-        group = SpanGroup(doc, name=key, spans=list(doc.ents))
-        probs = [1.0 if ent._.prob is None else ent._.prob for ent in doc.ents]
-        group.attrs["scores"] = np.array(probs, dtype="float32")
-        doc.spans[key] = group
+
+def _set_span_group(doc: Doc, key: str) -> None:
+    """Copy doc.ents to doc.spans; what was there before the component has the score 1."""
+    group = SpanGroup(doc, name=key, spans=list(doc.ents))
+    probs = [1.0 if ent._.prob is None else ent._.prob for ent in doc.ents]
+    group.attrs["scores"] = np.array(probs, dtype="float32")
+    doc.spans[key] = group
 
 
 def _blocked(doc: Doc) -> list[int]:

@@ -208,10 +208,14 @@ def span_log_probability(lattice: Lattice, query: SpanQuery) -> Tensor:
     last = torch.where(end - start == 1, first, last)
     score = forward[row, start, first]
     # From the second token on: its own scores by prefix sums, then the steps between its tags.
-    finite = emissions.clamp_min(torch.finfo(emissions.dtype).min / emissions.shape[1] / 2)
-    prefix = torch.cat([torch.zeros_like(finite[:, :1]), finite.cumsum(1)], dim=1)
+    # Tags that are not allowed are counted beside: beyond a -inf, sums have no differences.
+    forbidden = emissions == NEG_INF
+    sums = _prefix_sums(emissions.masked_fill(forbidden, 0.0))
+    barred = _prefix_sums(forbidden.to(emissions.dtype))
     longer = end - start >= 2
-    inner = prefix[row, (end - 1).clamp(min=0), middle] - prefix[row, start + 1, middle]
+    second, beyond = (row, start + 1, middle), (row, end - 1, middle)
+    inner = sums[beyond] - sums[second]
+    inner = inner.masked_fill(barred[beyond] > barred[second], NEG_INF)
     transitions = potentials.transitions
     steps = torch.where(end - start == 2, transitions[first, last], 0.0)
     longest = end - start >= 3
@@ -230,6 +234,11 @@ def span_log_probability(lattice: Lattice, query: SpanQuery) -> Tensor:
     after = after.masked_fill(tags == continuing[:, None], NEG_INF)
     closing = torch.where(at_end, potentials.end[last], torch.logsumexp(after, dim=-1))
     return score + closing - log_partition[row]
+
+
+def _prefix_sums(values: Tensor) -> Tensor:
+    """(batch, time, tag) -> (batch, time + 1, tag): the sums over all tokens before."""
+    return torch.cat([torch.zeros_like(values[:, :1]), values.cumsum(1)], dim=1)
 
 
 def _constrain(emissions: Tensor, lengths: Tensor, allowed: Tensor | None) -> Tensor:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from spacy_mamba_crf.evaluation.confusion import type_confusion
 from spacy_mamba_crf.evaluation.conlleval import chunks, evaluate
-from spacy_mamba_crf.files import replacing, write_text
 from spacy_mamba_crf.evaluation.plots import plot_confusion, plot_training_curve
 from spacy_mamba_crf.evaluation.training_log import read_training_log
+from spacy_mamba_crf.files import replacing, write_text
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TAGS = ["O", "B-X", "I-X", "B-Y", "I-Y"]

@@ -11,7 +11,6 @@ from toy_pipelines import (
     train,
 )
 
-
 MODELS = {
     "BIO": tagger_model(),
     "BIOES": tagger_model(scheme="BIOES"),

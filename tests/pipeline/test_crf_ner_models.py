@@ -1,4 +1,4 @@
-"""The models of crf_ner as thinc models: repeatable, independent of the batch, whole when copied."""
+"""The models of crf_ner as thinc models: repeatable, independent of the batch, copied whole."""
 
 from copy import deepcopy
 from typing import Any

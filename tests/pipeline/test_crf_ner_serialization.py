@@ -118,10 +118,17 @@ def test_the_settings_are_saved(tmp_path: Path):
     nlp.get_pipe("ner").add_label("LOC")
     nlp.initialize()
     nlp.to_disk(tmp_path)
-    cfg = spacy.load(tmp_path).get_pipe("ner").cfg
-    assert cfg["spans_key"] == "sc"
-    assert cfg["probabilities"] is False
-    assert cfg["incorrect_spans_key"] == "wrong"
+    ner = spacy.load(tmp_path).get_pipe("ner")
+    assert ner.spans_key == "sc"
+    assert ner.probabilities is False
+    assert ner.incorrect_spans_key == "wrong"
+
+
+def test_the_settings_can_be_changed_when_a_pipeline_is_loaded(saved: Path):
+    changed = {"components": {"ner": {"probabilities": False, "spans_key": "sc"}}}
+    doc = spacy.load(saved, config=changed)("I like London .")
+    assert [ent._.prob for ent in doc.ents] == [None]
+    assert [span.text for span in doc.spans["sc"]] == ["London"]
 
 
 def test_the_config_alone_makes_the_same_component(trained: Language):

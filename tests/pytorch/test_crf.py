@@ -203,7 +203,7 @@ def test_any_emissions_give_a_legal_best_path_and_marginals_that_sum_to_one(
     emissions = torch.randn(2, time, len(tagset), generator=generator) * scale
     lengths = torch.tensor([time, max(1, time // 2)])
     potentials = random_potentials(tagset, generator)
-    tags, scores = viterbi(emissions, lengths, potentials)
+    _, scores = viterbi(emissions, lengths, potentials)
     lattice = forward_backward(emissions, lengths, potentials)
     assert torch.isfinite(scores).all()
     assert (scores <= lattice.log_partition + 1e-6).all()
