@@ -204,16 +204,12 @@ class CRFEntityRecognizer(TrainablePipe):
     ) -> dict[str, float]:
         """Learn from a batch of examples; the loss is summed over its docs."""
         examples = list(examples)
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
         validate_examples(examples, "CRFEntityRecognizer.update")
-        docs = [example.predicted for example in examples]
-        if not any(len(doc) for doc in docs):
-            return losses
-        set_dropout_rate(self.model, drop)
-        scores, backprop = self.model.begin_update(docs)
-        loss = self._annotation_loss(examples, scores)
-        return self._learn(loss, backprop, sgd, losses)
+
+        def loss_of(docs: list[Doc], scores: list[Floats2d]) -> Loss:
+            return self._annotation_loss(examples, scores)
+
+        return self._learn(examples, loss_of, drop, sgd, losses)
 
     def rehearse(
         self,
@@ -226,23 +222,19 @@ class CRFEntityRecognizer(TrainablePipe):
     ) -> dict[str, float]:
         """Learn to go on predicting as the model did when `nlp.resume_training` was called."""
         examples = list(examples)
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
         validate_examples(examples, "CRFEntityRecognizer.rehearse")
-        docs = [example.predicted for example in examples]
         tutor = self._rehearsal_model
-        if tutor is None or not any(len(doc) for doc in docs):
-            return losses
-        set_dropout_rate(self.model, drop)
-        scores, backprop = self.model.begin_update(docs)
-        tutor_scores = tutor.predict(docs)
-        loss = rehearsal_loss(
-            scores,
-            self._potentials(self.model, self.tagset),
-            tutor_scores,
-            self._potentials(tutor, self._tagset_of(tutor)),
-        )
-        return self._learn(loss, backprop, sgd, losses)
+
+        def loss_of(docs: list[Doc], scores: list[Floats2d]) -> Loss:
+            assert tutor is not None
+            return rehearsal_loss(
+                scores,
+                self._potentials(self.model, self.tagset),
+                tutor.predict(docs),
+                self._potentials(tutor, self._tagset_of(tutor)),
+            )
+
+        return self._learn(examples if tutor is not None else [], loss_of, drop, sgd, losses)
 
     def get_loss(
         self, examples: Iterable[Example], scores: list[Floats2d]
@@ -262,11 +254,21 @@ class CRFEntityRecognizer(TrainablePipe):
 
     def _learn(
         self,
-        loss: Loss,
-        backprop: Callable,
+        examples: list[Example],
+        loss_of: Callable[[list[Doc], list[Floats2d]], Loss],
+        drop: float,
         sgd: Optimizer | None,
-        losses: dict[str, float],
+        losses: dict[str, float] | None,
     ) -> dict[str, float]:
+        """One pass forwards and back, with a step of the optimizer if there is one."""
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        docs = [example.predicted for example in examples]
+        if not any(len(doc) for doc in docs):
+            return losses
+        set_dropout_rate(self.model, drop)
+        scores, backprop = self.model.begin_update(docs)
+        loss = loss_of(docs, scores)
         if not np.isfinite(loss.value):
             raise ValueError(Errors.E910.format(name=self.name))
         add_gradient(self.model.get_ref("transition_scores"), loss.d_potentials)
