@@ -1,6 +1,5 @@
 """Shared data and small documents for the tests of evaluation."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,17 +9,11 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="session")
-def data() -> Path:
+def data(real_data: Callable[[str], Path]) -> Path:
     """The folder of real corpora; the test is skipped where there is none."""
-    default = ROOT.parent / "shared" / "data"
-    folder = Path(os.environ.get("SPACY_MAMBA_CRF_DATA", default))
-    if not folder.is_dir():
-        pytest.skip("no real corpora: set SPACY_MAMBA_CRF_DATA to the folder that holds them")
-    return folder
+    return real_data("rocling2023").parent
 
 
 @pytest.fixture(scope="session")
