@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from zipfile import BadZipFile
 
 import typer
 from wasabi import msg
@@ -26,9 +27,9 @@ def main(
         loaded = load_corpus(
             corpus, input_dir, seed=seed, test_is_dev=test_is_dev, encoding=encoding
         )
-    except (OSError, ValueError) as error:
+        stats = write_corpus(loaded, output_dir)
+    except (OSError, ValueError, LookupError, BadZipFile) as error:
         msg.fail(f"Cannot convert the corpus {corpus!r}", str(error), exits=1)
-    stats = write_corpus(loaded, output_dir)
     print(loaded.report.table())
     rows = [(p, c["sentences"], c["tokens"], c["entities"]) for p, c in stats["parts"].items()]
     msg.table(rows, header=("part", "sentences", "tokens", "entities"), divider=True)

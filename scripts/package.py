@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import spacy
 import srsly
 import typer
 from spacy.cli.package import package
@@ -22,10 +21,12 @@ def main(
     name: Annotated[str, typer.Option(help="Package name without the language")] = "mamba_med",
     version: Annotated[str, typer.Option(help="Version of the package")] = "0.1.0",
     corpus: Annotated[str, typer.Option(help="Corpus it was trained on")] = "sample",
+    licence: Annotated[str, typer.Option(help="Licence of the pipeline")] = "",
 ) -> None:
     """Write the wheel of MODEL to OUTPUT."""
     output.mkdir(parents=True, exist_ok=True)
-    meta = describe(srsly.read_json(model / "meta.json"), srsly.read_json(metrics), corpus)
+    meta = srsly.read_json(model / "meta.json")
+    meta = describe(meta, srsly.read_json(metrics), corpus, licence)
     with tempfile.TemporaryDirectory() as folder:
         meta_path = Path(folder) / "meta.json"
         srsly.write_json(meta_path, meta)
@@ -43,7 +44,7 @@ def main(
         # Without isolation the build needs no network.
         command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
         subprocess.run([*command, "--wheel-dir", str(output), str(source)], check=True)
-    wheel = f"{spacy.blank(meta['lang']).lang}_{name}-{version}-py3-none-any.whl"
+    wheel = f"{meta['lang']}_{name}-{version}-py3-none-any.whl"
     msg.good(f"Wrote {output / wheel}")
 
 

@@ -53,6 +53,9 @@ def MambaEncoder(
         raise ValueError(
             f"MambaEncoder: variant = {variant!r} is unknown; choose one of {', '.join(VARIANTS)}."
         )
+    sizes = {"width": width, "depth": depth, "d_state": d_state, "expand": expand}
+    sizes |= {"d_conv": d_conv, "headdim": headdim, "block_size": block_size}
+    _check_positive("MambaEncoder", input_width=input_width or width, **sizes)
     encoder = BidirectionalEncoder(
         width, depth, make_mixer, input_width=input_width, block_size=block_size
     )
@@ -75,10 +78,13 @@ def CharNgramEmbed(
     languages whose tokens are words; 0 leaves them out. attr: the token attribute compared.
     fold_width: treat full-width forms as plain ones. ngram_dropout: in training, the share of
     tokens that see no bigrams, and that see no trigrams, so that single tokens carry their part.
-    Output: (token, width) a doc. Raises
-    ValueError if every table is left out, a size is negative, or attr is unknown.
+    Output: (token, width) a doc. Raises ValueError if every table is left out, a size is negative,
+    or attr is unknown.
     """
     check_attr(attr)
+    _check_positive("CharNgramEmbed", width=width)
+    if not 0 <= ngram_dropout < 1:
+        raise ValueError(f"CharNgramEmbed: ngram_dropout = {ngram_dropout} is not in [0, 1).")
     if len(rows) > 3 or any(n < 0 for n in [*rows, edge_rows]) or not any([*rows, edge_rows]):
         raise ValueError(
             f"CharNgramEmbed: rows = {rows} and edge_rows = {edge_rows} must be up to three table "
@@ -111,6 +117,7 @@ def CRFTagger(
     transition scores take than the other parameters. nO, the number of tags, is set by the
     component. Raises ValueError for an unknown scheme.
     """
+    _check_positive("CRFTagger", transition_scale=transition_scale)
     TagSet(scheme, ())  # an unknown scheme is an error here, where the config names it
     output_layer = Emissions(nO, tok2vec.maybe_get_dim("nO"))
     transitions = TransitionScores(nO, transition_scale, constrained=crf)
@@ -122,3 +129,9 @@ def CRFTagger(
     model.attrs["scheme"] = scheme
     model.attrs["resize_output"] = resize_tagger
     return model
+
+
+def _check_positive(architecture: str, **settings: float) -> None:
+    for name, value in settings.items():
+        if value <= 0:
+            raise ValueError(f"{architecture}: {name} = {value} must be larger than 0.")

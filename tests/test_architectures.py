@@ -85,7 +85,7 @@ def test_an_input_of_another_width_is_projected():
     ["settings", "message"],
     [
         ('variant = "mamba3"', r"variant = 'mamba3' is unknown; .* mamba1, mamba2, s4d\."),
-        ("headdim = 48", r"head size 48 does not divide the inner width 64"),
+        ("headdim = 48", r"headdim = 48 does not divide the inner width 64"),
         ('variant = "s4d"\nd_state = 5', r"5 is not an even size"),
         ('variant = "s4d"\ns4d_init = "legs"', r"S4D init is 'legs'; choose one of hippo, real"),
         (

@@ -69,6 +69,8 @@ def load_corpus(
     folder = sub_folder if sub_folder.is_dir() else folder
     report = ReadReport() if report is None else report
     unit, parts = CORPORA[name](folder, seed, encoding, report)
+    if not parts["train"]:
+        raise ValueError(f"The corpus {name!r} in {folder} has no sentence to train on.")
     corpus = Corpus(name, seed, unit, parts, report)
     if "test" not in parts and test_is_dev:
         parts["test"] = list(parts["dev"])

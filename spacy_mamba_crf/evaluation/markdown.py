@@ -57,6 +57,9 @@ def _percent(value: float | None) -> float | None:
     return None if value is None else 100 * value
 
 
+_DEV_NOTE = "- **This test set repeats the development set: these are not test scores.**\n"
+
+
 def _summary(metrics: Mapping[str, Any]) -> str:
     model, test, speed = metrics["model"], metrics["test"], metrics["speed"]
     return (
@@ -65,6 +68,7 @@ def _summary(metrics: Mapping[str, Any]) -> str:
         f"- Test set: {test['name']}, {test['documents']:,} documents, "
         f"{test['sentences']:,} sentences, {test['tokens']:,} tokens, "
         f"{test['characters']:,} characters, {test['entities']:,} entities\n"
+        f"{_DEV_NOTE if test['is_dev'] else ''}"
         f"- Time: {speed['seconds']:.1f} s after tokenisation, "
         f"{speed['tokens_per_second']:,.0f} tokens/s\n"
     )
@@ -148,9 +152,9 @@ def _literature(metrics: Mapping[str, Any]) -> str:
     if not tables:
         return ""
     note = (
-        "## Figures from the literature\n\nFor orientation only: **the test sets below are not the "
-        "test set of this report**, and neither is the training data. Compare a figure only with "
-        "one of the same metric.\n"
+        "## Figures from the literature\n\nFor orientation only: each table names its own test set "
+        "and training data, which need not be those of this report. Compare a figure only with "
+        "one of the same metric on the same test set.\n"
     )
     return "\n".join([note, *(_published(table) for table in tables)])
 

@@ -36,28 +36,33 @@ _SOURCES: dict[str, list[dict[str, str]]] = {
 }
 
 
-def describe(meta: dict[str, Any], metrics: dict[str, Any], corpus: str) -> dict[str, Any]:
+def describe(
+    meta: dict[str, Any], metrics: dict[str, Any], corpus: str, licence: str = ""
+) -> dict[str, Any]:
     """A copy of a trained pipeline's meta with description, sources, scores and their meaning.
 
-    metrics: what the report wrote for the test part; corpus: its name in the project. A corpus
-    without known sources is named as it is.
+    metrics: metrics.json of the report; corpus: its name in the project (one without known sources
+    is named as it is); licence: of the pipeline, which its corpus may bind.
     """
-    f1 = 100 * (metrics.get("ents_f") or 0.0)
+    f1, test = metrics.get("ents_f"), metrics["test"]
+    score = "" if f1 is None else f" (strict F1 {100 * f1:.1f})"
     performance = {key: metrics.get(key) for key in ("ents_p", "ents_r", "ents_f")}
     performance["ents_per_type"] = metrics.get("ents_per_type") or {}
+    part = "the development part, by which the model was selected: there is no test part"
+    if not test.get("is_dev"):
+        part = "the test part, which took no part in training or model selection"
     notes = (
         f"Trained and measured with the spacy-mamba-crf project on its corpus '{corpus}': scores "
-        f"are strict entity scores on the test part ({metrics.get('sentences', 'unknown')} "
-        "sentences), which took no part in training or model selection. Every entity carries its "
-        "probability as `ent._.prob`. Not a medical device: check what it finds before use."
+        f"are strict entity scores on {part} ({test['documents']} sentences). Every entity "
+        "carries its probability as `ent._.prob`. Not a medical device: check what it finds "
+        "before use."
     )
     if corpus.startswith("sample"):
         notes += " The corpus is SYNTHETIC and tiny: this pipeline demonstrates the workflow only."
     return {
         **meta,
-        "description": f"Named entities by a bidirectional Mamba encoder and a CRF (F1 {f1:.1f})",
-        "author": "spacy-mamba-crf developers",
-        "license": "MIT",
+        "description": f"Named entities, trained with spacy-mamba-crf on {corpus}{score}",
+        "license": licence,
         "sources": _SOURCES.get(corpus, [{"name": corpus, "url": "", "license": "", "author": ""}]),
         "performance": performance,
         "notes": notes,

@@ -51,7 +51,7 @@ def write_report(
         **measure(examples),
         "speed": speed(examples, seconds),
     }
-    metrics["test"] = {"name": Path(test).name, **metrics["test"]}
+    metrics["test"] = {"name": Path(test).name, "is_dev": _is_dev(test), **metrics["test"]}
     _write_figures(examples, out, title=title, lang=nlp.meta["lang"], sentences=sentences)
     images.append("confusion.png")
     write_text(out / "metrics.json", srsly.json_dumps(metrics, indent=2) + "\n")
@@ -79,3 +79,9 @@ def _write_figures(
 def _describe_model(nlp: Language) -> dict[str, Any]:
     keys = ("lang", "name", "version")
     return {**{key: nlp.meta.get(key, "") for key in keys}, "pipeline": nlp.pipe_names}
+
+
+def _is_dev(test: str | Path) -> bool:
+    """Whether the conversion that wrote this test part noted that it repeats the dev part."""
+    stats = Path(test).with_name("stats.json")
+    return stats.is_file() and bool(srsly.read_json(stats).get("test_is_dev"))

@@ -9,7 +9,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from thinc.api import Optimizer, PyTorchGradScaler
 from thinc.shims import PyTorchShim
-from thinc.util import xp2torch
+from thinc.util import get_torch_default_device, xp2torch
 from torch import nn
 
 
@@ -26,6 +26,8 @@ class TorchShim(PyTorchShim):
         no_decay: tuple[str, ...] = (),
         mixed_precision: bool = False,
     ):
+        # Half precision is CUDA's: a pipeline trained with it is run in full on a CPU.
+        mixed_precision = mixed_precision and get_torch_default_device().type == "cuda"
         super().__init__(
             module,
             mixed_precision=mixed_precision,

@@ -1,5 +1,6 @@
 """`crf_ner`: a named-entity recogniser with a linear-chain CRF, as a trainable spaCy component."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
@@ -47,7 +48,25 @@ DEFAULT_CRF_NER_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
 
 def _register_extension() -> None:
     if not Span.has_extension("prob"):
-        Span.set_extension("prob", default=None)
+        Span.set_extension("prob", getter=_probability)
+    elif Span.get_extension("prob")[2] is not _probability:
+        warnings.warn(
+            "Span._.prob is already registered by someone else, so crf_ner cannot set it; the "
+            "probabilities are in doc.spans if the component has a spans_key.",
+            stacklevel=3,
+        )
+
+
+def _probability(span: Span) -> float | None:
+    """What crf_ner found for exactly this span with this label, None for any other."""
+    user_data: dict[Any, Any] = span.doc.user_data
+    label, prob = user_data.get(_probability_key(span), (None, None))
+    return prob if label == span.label_ else None
+
+
+def _probability_key(span: Span) -> tuple[str, str, int, int]:
+    """As spaCy keys extensions, so that Span.as_doc and Doc.from_docs take it along."""
+    return ("._.", "prob", span.start_char, span.end_char)
 
 
 @Language.factory(
@@ -60,7 +79,13 @@ def _register_extension() -> None:
         "incorrect_spans_key": None,
         "scorer": {"@scorers": "spacy_mamba_crf.ner_scorer.v1"},
     },
-    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+    default_score_weights={
+        "ents_f": 1.0,
+        "ents_p": 0.0,
+        "ents_r": 0.0,
+        "ents_per_type": None,
+        "ents_macro_f": None,
+    },
 )
 def make_crf_ner(
     nlp: Language,
@@ -182,17 +207,18 @@ class CRFEntityRecognizer(TrainablePipe):
         """Add predicted entities to doc.ents beside those already there."""
         for doc, predicted in zip(docs, scores):
             preset = list(doc.ents)
+            user_data: dict[Any, Any] = doc.user_data
             taken = {i for ent in preset for i in range(ent.start, ent.end)}
             spans = []
             for entity in predicted:
                 if taken.isdisjoint(range(entity.start, entity.end)):
                     span = Span(doc, entity.start, entity.end, label=entity.label)
-                    span._.prob = entity.prob
+                    user_data[_probability_key(span)] = (entity.label, entity.prob)
                     spans.append(span)
             blocked = [doc[i : i + 1] for i in _blocked(doc)]
             doc.set_ents(preset + spans, blocked=blocked, default="outside")
             if self.spans_key is not None:
-                _set_span_group(doc, self.spans_key)
+                _set_span_group(doc, self.spans_key, self.probabilities)
 
     def update(
         self,
@@ -289,11 +315,13 @@ class CRFEntityRecognizer(TrainablePipe):
         return TagSet(scheme, self.labels[:n_labels])
 
 
-def _set_span_group(doc: Doc, key: str) -> None:
+def _set_span_group(doc: Doc, key: str, with_scores: bool) -> None:
     """Copy doc.ents to doc.spans; what was there before the component has the score 1."""
     group = SpanGroup(doc, name=key, spans=list(doc.ents))
-    probs = [1.0 if ent._.prob is None else ent._.prob for ent in doc.ents]
-    group.attrs["scores"] = np.array(probs, dtype="float32")
+    if with_scores:
+        probs = [_probability(ent) for ent in doc.ents]
+        scores = [1.0 if prob is None else prob for prob in probs]
+        group.attrs["scores"] = np.array(scores, dtype="float32")
     doc.spans[key] = group
 
 

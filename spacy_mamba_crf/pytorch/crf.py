@@ -14,8 +14,8 @@ from torch import Tensor
 from .padding import flip_index, mirror, step_mask
 
 NEG_INF = float("-inf")
-# exp() of a score difference below this stays a normal float64.
-_SAFE_SPREAD = 600.0
+# exp() of anything between minus this and this is a normal float64.
+_SAFE_EXPONENT = 600.0
 
 
 class Potentials(NamedTuple):
@@ -69,14 +69,9 @@ def forward_backward(
     both = torch.stack([emissions, mirror(emissions, flip)])  # (2, batch, time, tag)
     transitions = torch.stack([potentials.transitions, potentials.transitions.T])
     first = torch.stack([potentials.start, potentials.end])[:, None]
-    entering = torch.empty_like(both)  # the log-sum before a token's own score is added
-    entering[:, :, 0] = first
-    step = _stepper(transitions, _exp_is_safe(emissions, potentials))
-    score = first + both[:, :, 0]
-    for t in range(1, time):
-        before = step(score)
-        entering[:, :, t] = before
-        score = before + both[:, :, t]
+    entering = _recursion(both, first, _by_product(transitions))
+    if not _is_exact(entering, both, transitions):
+        entering = _recursion(both, first, _by_logsumexp(transitions))
     forward = entering[0] + emissions
     backward = mirror(entering[1], flip)
     last = forward[torch.arange(batch, device=lengths.device), lengths - 1]
@@ -99,10 +94,11 @@ def expected_counts(lattice: Lattice, weights: Tensor) -> Gradient:
     after = emissions + backward - log_partition[:, None, None]
     after = torch.where(step_mask(lengths, time)[..., None], after, NEG_INF)[:, 1:]
     before = forward[:, :-1]
-    if _exp_is_safe(emissions, potentials):
-        # One product: exp(before_t[i] - top_t) exp(transition[i, j]) exp(after_t+1[j] + top_t)
-        top = before.amax(-1, keepdim=True)
-        right = (after + top).exp() * weights[:, None, None]
+    # p(i, then j) = exp(before[i] - top) exp(transition[i, j]) exp(after[j] + top)
+    top = before.amax(-1, keepdim=True)
+    right = after + top
+    if not right.numel() or float(right.max()) < _SAFE_EXPONENT:
+        right = right.exp() * weights[:, None, None]
         pairs = (before - top).exp().flatten(0, 1).T @ right.flatten(0, 1)
         pairs = pairs * potentials.transitions.exp()
     else:
@@ -249,32 +245,37 @@ def _constrain(emissions: Tensor, lengths: Tensor, allowed: Tensor | None) -> Te
     return torch.where(step_mask(lengths, emissions.shape[1])[..., None], emissions, 0.0)
 
 
-def _stepper(transitions: Tensor, safe: bool) -> Callable[[Tensor], Tensor]:
-    """One step of the recursion: score (2, batch, tag) -> log-sum over the tag before."""
-    if safe:
-        weights = transitions.exp()
-
-        def by_product(score: Tensor) -> Tensor:
-            top = score.amax(-1, keepdim=True).clamp_min(-1e300)
-            return torch.log((score - top).exp() @ weights) + top
-
-        return by_product
-
-    def by_logsumexp(score: Tensor) -> Tensor:
-        return torch.logsumexp(score[..., :, None] + transitions[:, None], dim=-2)
-
-    return by_logsumexp
+def _recursion(scores: Tensor, first: Tensor, step: Callable[[Tensor], Tensor]) -> Tensor:
+    """The log-sum over all paths before each token's own score: (2, batch, time, tag)."""
+    entering = [first.expand_as(scores[:, :, 0])]
+    for t in range(scores.shape[2] - 1):
+        entering.append(step(entering[t] + scores[:, :, t]))
+    return torch.stack(entering, dim=2)
 
 
-def _exp_is_safe(emissions: Tensor, potentials: Potentials) -> bool:
-    """Whether score differences are small enough for products of exponentials in float64.
+def _by_product(transitions: Tensor) -> Callable[[Tensor], Tensor]:
+    """score (2, batch, tag) -> log-sum over the tag before, as a product of exponentials."""
+    weights = transitions.exp()
 
-    A legal path can leave any tag within two steps, so that the scores of one token never lie
-    further apart than a few times the spread of the parts.
+    def step(score: Tensor) -> Tensor:
+        top = score.amax(-1, keepdim=True).clamp_min(-1e300)
+        return torch.log((score - top).exp() @ weights) + top
+
+    return step
+
+
+def _by_logsumexp(transitions: Tensor) -> Callable[[Tensor], Tensor]:
+    """The same without under- or overflow, several times slower."""
+    return lambda score: torch.logsumexp(score[..., :, None] + transitions[:, None], dim=-2)
+
+
+def _is_exact(entering: Tensor, scores: Tensor, transitions: Tensor) -> bool:
+    """Whether no sum of exponentials came near the smallest or largest float64.
+
+    A tag that some tag before it can reach must have a finite log-sum, not too far below the best.
     """
-    return 3 * (_spread(emissions) + sum(map(_spread, potentials))) < _SAFE_SPREAD
-
-
-def _spread(scores: Tensor) -> float:
-    finite = scores[scores > NEG_INF]
-    return float(finite.max() - finite.min()) if finite.numel() else 0.0
+    before = (entering + scores)[:, :, :-1]
+    possible = (before > NEG_INF).double() @ (transitions > NEG_INF).double()[:, None]
+    top = before.amax(-1, keepdim=True)
+    good = (entering[:, :, 1:] - top > -_SAFE_EXPONENT) & (entering[:, :, 1:] < float("inf"))
+    return bool((good | (possible == 0)).all())

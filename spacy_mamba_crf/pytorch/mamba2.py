@@ -1,5 +1,7 @@
 """The Mamba-2 block (Dao & Gu 2024) as a plain torch module; checkpoints of mamba-ssm load."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -59,8 +61,9 @@ class Mamba2(Mixer):
         self.chunk_size = chunk_size
         if self.d_inner % headdim:
             raise ValueError(
-                f"The head size {headdim} does not divide the inner width {self.d_inner} "
-                f"(expand {expand} x d_model {d_model})."
+                f"headdim = {headdim} does not divide the inner width {self.d_inner} "
+                f"(expand {expand} x width {d_model}); headdim = "
+                f"{math.gcd(headdim, self.d_inner)} would."
             )
         self.nheads = self.d_inner // headdim
         if self.nheads % ngroups:

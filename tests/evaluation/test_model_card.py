@@ -10,7 +10,7 @@ METRICS = {
     "ents_r": 0.25,
     "ents_f": 1 / 3,
     "ents_per_type": {"DISE": {"p": 0.5, "r": 0.25, "f": 1 / 3}},
-    "sentences": 12,
+    "test": {"name": "test.spacy", "documents": 12, "is_dev": False},
 }
 
 
@@ -44,6 +44,18 @@ def test_a_corpus_of_the_users_own_is_named_as_it_is():
     assert describe(META, METRICS, "mine")["sources"][0]["name"] == "mine"
 
 
-def test_a_test_part_without_entities_makes_a_card_too():
-    empty = {"ents_p": None, "ents_r": None, "ents_f": None}
-    assert "0.0" in describe(META, empty, "mine")["description"]
+def test_a_test_part_without_entities_has_no_score():
+    empty = {**METRICS, "ents_p": None, "ents_r": None, "ents_f": None}
+    assert "F1" not in describe(META, empty, "mine")["description"]
+
+
+def test_scores_on_the_development_part_are_called_that():
+    dev = {**METRICS, "test": {"documents": 12, "is_dev": True}}
+    notes = describe(META, dev, "conll2003")["notes"]
+    assert "the development part" in notes
+    assert "took no part" not in notes
+
+
+def test_the_licence_is_the_users_to_name():
+    assert describe(META, METRICS, "mine")["license"] == ""
+    assert describe(META, METRICS, "mine", licence="MIT")["license"] == "MIT"

@@ -6,6 +6,7 @@ import pytest
 import safetensors.torch
 import srsly
 import torch
+from thinc.api import ArgsKwargs
 from torch import nn
 
 from spacy_mamba_crf.layers.torch_shim import TorchShim
@@ -55,3 +56,9 @@ def test_weights_of_another_module_are_an_error_that_points_to_the_config():
     data = TorchShim(nn.Linear(3, 4)).to_bytes()
     with pytest.raises(ValueError, match=r"do not fit the encoder that the config describes"):
         TorchShim(module()).from_bytes(data)
+
+
+def test_a_module_meant_for_half_precision_runs_in_full_on_a_cpu():
+    half, full = TorchShim(module(), mixed_precision=True), TorchShim(module())
+    x = ArgsKwargs((torch.ones(2, 3),), {})
+    assert torch.equal(half.predict(x), full.predict(x))

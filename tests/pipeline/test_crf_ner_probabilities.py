@@ -16,6 +16,7 @@ from toy_pipelines import (
     make_examples,
     tagger_model,
     train,
+    trained_pipeline,
 )
 
 Entity = tuple[int, int, str]
@@ -213,3 +214,24 @@ def test_probabilities_survive_a_doc_bin(trained):
     again = list(DocBin().from_bytes(data).get_docs(trained.vocab))
     assert list(map(found_with_probabilities, again)) == list(map(found_with_probabilities, docs))
     assert any(math.isfinite(ent._.prob) for doc in again for ent in doc.ents)
+
+
+def test_a_probability_belongs_to_the_label_it_was_found_for(trained):
+    doc = trained("I like London .")
+    assert [ent._.prob is None for ent in doc.ents] == [False]
+    doc.ents = [Span(doc, ent.start, ent.end, label="OTHER") for ent in doc.ents]
+    assert [ent._.prob for ent in doc.ents] == [None]
+
+
+def test_a_probability_goes_along_with_a_span_and_with_joined_docs(trained):
+    doc = trained("I like London .")
+    prob = doc.ents[0]._.prob
+    joined = Doc.from_docs([trained("I like ."), doc])
+    assert [ent._.prob for ent in joined.ents] == [prob]
+    assert [ent._.prob for ent in doc[1:4].as_doc(copy_user_data=True).ents] == [prob]
+
+
+def test_without_probabilities_a_span_group_has_no_scores():
+    doc = trained_pipeline(spans_key="sc", probabilities=False)("I like London .")
+    assert [span.text for span in doc.spans["sc"]] == ["London"]
+    assert "scores" not in doc.spans["sc"].attrs

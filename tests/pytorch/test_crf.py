@@ -225,6 +225,25 @@ def test_a_text_has_the_same_scores_alone_and_in_a_padded_batch(case):
         )
 
 
+@pytest.mark.parametrize("gap", [5.0, -5.0])
+def test_long_constraints_that_pull_scores_apart_stay_exact(gap):
+    """A hundred tokens may only go on with A or B; in the end only B, far behind, is left."""
+    tagset = TagSet("BIO", ("A", "B"))
+    time = 300
+    inside = [tagset.number("I", 0), tagset.number("I", 1)]
+    allowed = torch.zeros(1, time, len(tagset), dtype=torch.bool)
+    allowed[0, 0, [tagset.number("B", 0), tagset.number("B", 1)]] = True
+    allowed[0, 1:, inside] = True
+    allowed[0, -1, inside[0]] = False
+    emissions = torch.zeros(1, time, len(tagset), dtype=torch.float64)
+    emissions[0, :, inside[0]] = gap
+    zeros = random_potentials(tagset, torch.Generator(), scale=0.0)
+    lattice = forward_backward(emissions, torch.tensor([time]), zeros, allowed)
+    assert float(lattice.log_partition[0]) == pytest.approx(0.0, abs=1e-9)  # one path is left
+    counts = expected_counts(lattice, torch.ones(1, dtype=torch.float64))
+    assert float(counts.transitions[inside[1], inside[1]]) == pytest.approx(time - 2)
+
+
 def test_contradictory_constraints_leave_no_path():
     tagset = TagSet("BIO", ("X",))
     generator = torch.Generator().manual_seed(0)

@@ -265,7 +265,7 @@ def test_mamba2_is_the_papers_block_in_numpy(time, ngroups):
 
 
 def test_sizes_that_do_not_divide_are_errors_with_the_numbers():
-    with pytest.raises(ValueError, match=r"head size 48 does not divide the inner width 128"):
+    with pytest.raises(ValueError, match=r"headdim = 48 does not divide the inner width 128"):
         Mamba2(64, headdim=48)
     with pytest.raises(ValueError, match=r"ngroups 3 does not divide the 2 heads"):
         Mamba2(64, ngroups=3)
