@@ -10,8 +10,12 @@ from spacy_mamba_crf.evaluation.conlleval import evaluate_files, format_score
 
 
 def main(
-    truth: Annotated[Path, typer.Argument(help="Gold `token tag` lines", exists=True)],
-    result: Annotated[Path, typer.Argument(help="The same with predicted tags", exists=True)],
+    truth: Annotated[
+        Path, typer.Argument(help="Gold `token tag` lines", exists=True, dir_okay=False)
+    ],
+    result: Annotated[
+        Path, typer.Argument(help="The same with predicted tags", exists=True, dir_okay=False)
+    ],
     blank_lines: Annotated[
         bool, typer.Option(help="Count blank lines as tokens, as ROCLING-2023 does")
     ] = True,

@@ -269,6 +269,14 @@ def test_the_script_prints_the_score(tmp_path: Path) -> None:
     assert result.stdout == format_score(evaluate_files(truth, truth))
 
 
+def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    truth, result = tmp_path / "truth.txt", tmp_path / "result.txt"
+    truth.write_text("a O\n", encoding="utf-8")
+    result.write_bytes(b"a O\n\xff\xfe O\n")
+    with pytest.raises(ValueError, match=r"result\.txt is not UTF-8 .* at byte 4"):
+        evaluate_files(truth, result)
+
+
 def test_the_script_fails_with_the_line_that_disagrees(tmp_path: Path) -> None:
     truth = write(tmp_path, "truth.txt", "肺 O\n")
     other = write(tmp_path, "other.txt", "炎 O\n")
