@@ -82,10 +82,7 @@ def _ngram_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Ints2
 def _edge_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Ints2d, Callable]:
     words = _flat_attr(docs, model.attrs["attr"])
     shapes = _flat_attr(docs, "SHAPE")
-    unique, inverse = np.unique(words, return_inverse=True)
-    strings: Any = docs[0].vocab.strings if docs else {}
-    table = np.array([_edges(strings[int(key)]) for key in unique], dtype="uint64")
-    edges = table.reshape(-1, N_EDGES - 1)[inverse]
+    edges = _map_strings(docs, words, _edges).reshape(-1, N_EDGES - 1)
     keys = np.concatenate([edges, _mix(np.uint64(N_EDGES), shapes)[:, None]], axis=1)
     return _as_keys(model, keys), lambda _: []
 
@@ -108,19 +105,19 @@ def _rows_forward(model: Model, keys: Any, is_train: bool) -> tuple[Floats2d, Ca
     rows = model.ops.hash(flat, model.attrs["seed"]) % E.shape[0]
     rows = rows.reshape(n_tokens, n_keys * rows.shape[1])
 
-    Y = model.ops.gather_add(E, rows)
     rate = model.attrs["token_dropout"] if is_train else 0.0
-    kept = model.ops.get_dropout_mask((n_tokens, 1), rate)  # scaled; all 1 where the rate is 0
+    kept: Any = model.ops.get_dropout_mask((n_tokens, 1), rate)  # scaled
 
     def backprop(dY: Floats2d) -> Any:
-        dY = dY * kept
+        dY = dY * kept if rate else dY
         dE = model.ops.alloc2f(*E.shape)
         for column in range(rows.shape[1]):
             model.ops.scatter_add(dE, rows[:, column].astype("i"), dY)
         model.inc_grad("E", dE)
         return keys
 
-    return Y * kept, backprop
+    Y = model.ops.gather_add(E, rows)
+    return (Y * kept if rate else Y), backprop
 
 
 def _split_forward(
@@ -147,12 +144,14 @@ def _flat_attr(docs: list[Doc], attr: str) -> np.ndarray:
 def _token_keys(docs: list[Doc], attr: str, fold_width: bool) -> np.ndarray:
     """(token,) uint64 over all docs."""
     keys = _flat_attr(docs, attr)
-    if not fold_width or not len(keys):
-        return keys
+    return _map_strings(docs, keys, _folded) if fold_width else keys
+
+
+def _map_strings(docs: list[Doc], keys: np.ndarray, function: Callable) -> np.ndarray:
+    """A function of a string, once for each different one of the tokens' keys. (token, ...)"""
     unique, inverse = np.unique(keys, return_inverse=True)
-    strings = docs[0].vocab.strings
-    folded = np.array([_folded(strings[int(key)]) for key in unique], dtype="uint64")
-    return folded[inverse]
+    strings: Any = docs[0].vocab.strings if docs else {}
+    return np.array([function(strings[int(key)]) for key in unique], dtype="uint64")[inverse]
 
 
 @functools.lru_cache(maxsize=1 << 18)
