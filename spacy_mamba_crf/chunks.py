@@ -43,6 +43,15 @@ def chunks(tags: Iterable[str]) -> list[Chunk]:
     return _chunks([split_tag(tag) for tag in tags])
 
 
+def bio_tags(length: int, entities: Iterable[Chunk]) -> list[str]:
+    """BIO tags of `length` tokens; where two entities overlap, the first one keeps its tokens."""
+    tags = ["O"] * length
+    for start, end, label in entities:
+        if all(tag == "O" for tag in tags[start:end]):
+            tags[start:end] = [f"B-{label}"] + [f"I-{label}"] * (end - start - 1)
+    return tags
+
+
 def _chunks(tags: Sequence[tuple[str, str]]) -> list[Chunk]:
     found: list[Chunk] = []
     previous = _OUTSIDE

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from ..chunks import HEALTH_TYPES, chunks
+from ..chunks import HEALTH_TYPES, bio_tags, chunks
 
 _WRITTEN_TAG = re.compile(r"([BIObio])(?:-(\S+))?")
 
@@ -48,7 +48,7 @@ def open_chunks(tags: Sequence[str]) -> tuple[str, ...]:
 
     conlleval already begins an entity at such an I-, so the entities stay the same.
     """
-    return tags_from_chunks(len(tags), chunks(tags))
+    return tuple(bio_tags(len(tags), chunks(tags)))
 
 
 def bio_to_iob1(tags: Sequence[str]) -> tuple[str, ...]:
@@ -60,15 +60,6 @@ def bio_to_iob1(tags: Sequence[str]) -> tuple[str, ...]:
         out.append("I" + tag[1:] if tag.startswith("B-") and not follows_same else tag)
         previous = tag
     return tuple(out)
-
-
-def tags_from_chunks(n_tokens: int, entities: Sequence[tuple[int, int, str]]) -> tuple[str, ...]:
-    """BIO tags of (first, one past last, type) entities that do not overlap."""
-    tags = ["O"] * n_tokens
-    for start, end, label in entities:
-        tags[start] = f"B-{label}"
-        tags[start + 1 : end] = [f"I-{label}"] * (end - start - 1)
-    return tuple(tags)
 
 
 def trim_whitespace(tokens: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
@@ -85,4 +76,4 @@ def trim_whitespace(tokens: Sequence[str], tags: Sequence[str]) -> tuple[str, ..
             end -= 1
         if start < end:
             entities.append((start, end, label))
-    return tags_from_chunks(len(tokens), entities)
+    return tuple(bio_tags(len(tokens), entities))

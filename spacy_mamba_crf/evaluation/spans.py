@@ -1,11 +1,9 @@
 """Entities and tags of an Example, gold and predicted, both counted in the gold tokens."""
 
-from collections.abc import Sequence
-
 from spacy.tokens import Span
 from spacy.training import Example
 
-from ..chunks import Chunk
+from ..chunks import Chunk, bio_tags
 
 
 def gold_entities(example: Example) -> list[Chunk]:
@@ -32,16 +30,6 @@ def predicted_entities(example: Example) -> list[Chunk]:
     """Predicted entities as (start, end exclusive, label) in gold tokens, if the truth is known."""
     aligned = (align_entity(example, ent) for ent in example.predicted.ents)
     return [chunk for chunk in aligned if chunk is not None]
-
-
-def bio_tags(length: int, entities: Sequence[Chunk]) -> list[str]:
-    """IOB2 tags of `length` tokens; where two entities overlap, the first one keeps its tokens."""
-    tags = ["O"] * length
-    for start, end, label in entities:
-        if any(tag != "O" for tag in tags[start:end]):
-            continue
-        tags[start:end] = [f"B-{label}"] + [f"I-{label}"] * (end - start - 1)
-    return tags
 
 
 def tag_pair(example: Example) -> tuple[list[str], list[str]]:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spacy_mamba_crf.chunks import bio_tags
 from spacy_mamba_crf.corpora import ReadReport, genre_of, read_bio
-from spacy_mamba_crf.corpora.tags import HEALTH_TYPES, tags_from_chunks
+from spacy_mamba_crf.corpora.tags import HEALTH_TYPES
 
 Write = Callable[..., Path]
 
@@ -160,7 +161,7 @@ def tagged(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     cuts = sorted(draw(st.sets(st.integers(0, n), max_size=6)))
     spans = [(a, b, draw(st.sampled_from(HEALTH_TYPES))) for a, b in pairwise(cuts)]
     kept = [span for span in spans if draw(st.booleans())]
-    return tokens, list(tags_from_chunks(n, kept))
+    return tokens, bio_tags(n, kept)
 
 
 @st.composite

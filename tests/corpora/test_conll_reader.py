@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_mamba_crf.chunks import bio_tags
 from spacy_mamba_crf.corpora import ReadReport, chunks, read_conll
-from spacy_mamba_crf.corpora.tags import bio_to_iob1, open_chunks, tags_from_chunks
+from spacy_mamba_crf.corpora.tags import bio_to_iob1, open_chunks
 
 Write = Callable[..., Path]
 
@@ -99,7 +100,7 @@ def test_opening_chunks_keeps_the_entities_and_makes_bio(tags: list[str]) -> Non
 def test_bio_survives_the_way_through_iob1(data: st.DataObject, n: int) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, n))))
     spans = [(a, b, data.draw(st.sampled_from("AB"))) for a, b in pairwise(cuts)]
-    bio = tags_from_chunks(n, [span for span in spans if data.draw(st.booleans())])
+    bio = tuple(bio_tags(n, [span for span in spans if data.draw(st.booleans())]))
     assert open_chunks(bio_to_iob1(bio)) == bio
 
 

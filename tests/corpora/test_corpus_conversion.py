@@ -16,6 +16,7 @@ from spacy.tokens import DocBin
 from spacy.training import Corpus as SpacyCorpus
 from spacy.vocab import Vocab
 
+from spacy_mamba_crf.chunks import bio_tags
 from spacy_mamba_crf.corpora import (
     Sentence,
     character_doc,
@@ -24,7 +25,7 @@ from spacy_mamba_crf.corpora import (
     word_doc,
     write_corpus,
 )
-from spacy_mamba_crf.corpora.tags import tags_from_chunks, trim_whitespace
+from spacy_mamba_crf.corpora.tags import trim_whitespace
 
 Write = Callable[..., Path]
 SCRIPT = Path(__file__).parents[2] / "scripts" / "convert.py"
@@ -49,7 +50,7 @@ def test_gold_and_predicted_characters_are_the_same_tokens(data: st.DataObject, 
     chars = st.lists(st.sampled_from("腎臟a \u3000\t\x08\x85𠀀"), min_size=n, max_size=n)
     tokens = tuple(data.draw(chars))
     cuts = sorted(data.draw(st.sets(st.integers(0, n), max_size=6)))
-    tags = tags_from_chunks(n, [(a, b, "BODY") for a, b in pairwise(cuts)])
+    tags = tuple(bio_tags(n, [(a, b, "BODY") for a, b in pairwise(cuts)]))
     sentence = Sentence(tokens, trim_whitespace(tokens, tags), "a.txt", 1, "FT")
     doc = character_doc(Vocab(), sentence)
     predicted = CHINESE.make_doc(doc.text)

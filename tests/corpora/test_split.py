@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spacy_mamba_crf.chunks import bio_tags
 from spacy_mamba_crf.corpora import Sentence, split_sentences
 from spacy_mamba_crf.corpora.pieces import split_long
 from spacy_mamba_crf.corpora.split import shared_texts, text_key
-from spacy_mamba_crf.corpora.tags import tags_from_chunks
 
 
 def sentence(text: str, genre: str = "FT", line: int = 1) -> Sentence:
@@ -126,7 +126,7 @@ def test_pieces_join_to_the_sentence_and_keep_its_entities(
 ) -> None:
     tokens = tuple(data.draw(st.lists(st.sampled_from("腎。，"), min_size=n, max_size=n)))
     cuts = sorted(data.draw(st.sets(st.integers(0, n), max_size=6)))
-    tags = tags_from_chunks(n, [(a, b, "A") for a, b in pairwise(cuts)])
+    tags = tuple(bio_tags(n, [(a, b, "A") for a, b in pairwise(cuts)]))
     whole = Sentence(tokens, tags, "a.txt", 1, "FT")
     pieces = split_long(whole, max_length)
     assert tuple(t for p in pieces for t in p.tokens) == tokens

@@ -13,9 +13,10 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from spacy_mamba_crf.chunks import bio_tags
 from spacy_mamba_crf.evaluation.conlleval import evaluate
 from spacy_mamba_crf.evaluation.scorer import make_ner_scorer, ner_scorer
-from spacy_mamba_crf.evaluation.spans import align_entity, bio_tags, tag_pair
+from spacy_mamba_crf.evaluation.spans import align_entity, tag_pair
 
 MakeExample = Callable[..., Example]
 LENGTH = 12
