@@ -3,13 +3,20 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .mixer import Mixer
+from .linear import ROWS, Linear
+from .mixer import Mixer, MixerState
 from .padding import flip_index, mirror, pad
+from .scan import runs_ragged
+from .shares import Dropout, encode_in_shares
+from .texts import Texts
 
 # Weight decay pulls towards 0, which is no neutral value for these: decay rates, skips and norms.
 NO_WEIGHT_DECAY = ("A_log", "D", "dt_bias", "log_dt", "log_A_real", "A_imag", "norm", "bias")
+# Tokens that run together without gradients: enough for fast matrix products, few enough for cache.
+PORTION = 1024
 
 
 class BidirectionalLayer(nn.Module):
@@ -20,20 +27,47 @@ class BidirectionalLayer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.forward_mixer = make_mixer()
         self.backward_mixer = make_mixer()
-        self.dropout = nn.Dropout(0.0)
+        self.dropout = Dropout(0.0)
 
-    def forward(self, x: Tensor, flip: Tensor, block_size: int) -> Tensor:
+    def forward(self, x: Tensor, flip: Tensor) -> Tensor:
+        """Padded: x (batch, time, width); flip as `padding.flip_index` makes it."""
         normed = self.norm(x)
-        y = _run(self.forward_mixer, normed, block_size)
-        reversed_y = _run(self.backward_mixer, mirror(normed, flip), block_size)
+        y = self.forward_mixer(normed)
+        reversed_y = self.backward_mixer(mirror(normed, flip))
         return x + self.dropout(y + mirror(reversed_y, flip))
+
+    def forward_texts(self, x: Tensor, texts: Texts) -> Tensor:
+        """Ragged: x (token, width)."""
+        normed = self.norm(x)
+        y = self.forward_mixer.forward_texts(normed, texts)
+        y = y + self.backward_mixer.forward_texts(normed, texts._replace(reverse=True))
+        return x + self.dropout(y)
+
+    def forward_long(self, x: Tensor, block_size: int) -> None:
+        """Without gradients: one text (token, width), replaced by its result block by block.
+
+        First the backward mixer's states at the edges of the blocks are found, from the end to the
+        start, then both directions of each block run from the states that enter it.
+        """
+        starts = range(0, len(x), block_size)
+        entering: list[MixerState | None] = [None]
+        for start in reversed(starts[1:]):
+            block = self.norm(x[None, start : start + block_size])
+            entering.append(self.backward_mixer.carry(block.flip(1), entering[-1]))
+        state: MixerState | None = None
+        for start in starts:
+            block = self.norm(x[None, start : start + block_size])
+            reversed_y, _ = self.backward_mixer.forward_block(block.flip(1), entering.pop())
+            y, state = self.forward_mixer.forward_block(block, state)
+            x[start : start + block_size] += (y + reversed_y.flip(1))[0]
 
 
 class BidirectionalEncoder(nn.Module):
     """depth bidirectional layers between an optional input projection and a final norm.
 
-    `block_size`: without gradients, sequences longer than this run block by block with carried
-    state, so that memory beside the activations of one layer stays bounded.
+    `block_size`: without gradients, texts longer than this run block by block with carried state,
+    so that the memory they take beside input and output is bounded. `half`: without gradients on a
+    CPU, matrix products in bfloat16.
     """
 
     def __init__(
@@ -44,23 +78,56 @@ class BidirectionalEncoder(nn.Module):
         *,
         input_width: int | None = None,
         block_size: int = 4096,
+        half: bool = False,
     ):
         super().__init__()
         input_width = input_width or width
-        self.input = nn.Identity() if input_width == width else nn.Linear(input_width, width)
-        self.input_dropout = nn.Dropout(0.0)
+        self.width = width
+        self.input = nn.Identity() if input_width == width else Linear(input_width, width)
+        self.input_dropout = Dropout(0.0)
         self.layers = nn.ModuleList(BidirectionalLayer(width, make_mixer) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        self.output_dropout = nn.Dropout(0.0)
+        self.output_dropout = Dropout(0.0)
         self.block_size = block_size
+        mixers = [module for module in self.modules() if isinstance(module, Mixer)]
+        self.runs_ragged = all(mixer.runs_ragged for mixer in mixers)
+        for module in self.modules():
+            if isinstance(module, Linear):
+                module.half = half
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x: (token, input_width), the texts side by side; lengths: (batch,), 0 allowed.
 
         Returns (token, width). A text's result does not depend on what else is in the batch.
         """
-        padded, index = pad(x, lengths)
-        return self.encode_padded(padded, lengths).flatten(0, 1)[index]
+        return encode_in_shares(self._encode, x, lengths.tolist(), self)
+
+    def _encode(self, x: Tensor, lengths: list[int]) -> Tensor:
+        """The same, on this thread."""
+        if torch.is_grad_enabled():
+            return self._encode_together(x, lengths)
+        y = x.new_empty(len(x), self.width)
+        start = 0
+        for portion in _portions(lengths, self.block_size):
+            end = start + sum(portion)
+            if max(portion) > self.block_size:
+                self._encode_long(x[start:end], y[start:end])
+            elif end > start:
+                y[start:end] = self._encode_together(x[start:end], portion)
+            start = end
+        return y
+
+    def _encode_together(self, x: Tensor, lengths: list[int]) -> Tensor:
+        if not (self.runs_ragged and runs_ragged(x)):
+            sizes = torch.tensor(lengths, device=x.device)
+            padded, index = pad(x, sizes)
+            return self.encode_padded(padded, sizes).flatten(0, 1)[index]
+        tokens = len(x)
+        texts = Texts.of_lengths(lengths)
+        x = self.input(self.input_dropout(F.pad(x, (0, 0, 0, -tokens % ROWS))))
+        for layer in self.layers:
+            x = layer.forward_texts(x, texts)
+        return self.output_dropout(self.norm(x[:tokens]))
 
     def encode_padded(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x: (batch, time, input_width), padded on the right. Returns (batch, time, width).
@@ -70,24 +137,35 @@ class BidirectionalEncoder(nn.Module):
         flip = flip_index(lengths, x.shape[1])
         x = self.input(self.input_dropout(x))
         for layer in self.layers:
-            x = layer(x, flip, self.block_size)
+            x = layer(x, flip)
         return self.output_dropout(self.norm(x))
+
+    def _encode_long(self, x: Tensor, y: Tensor) -> None:
+        """One text (token, input_width) to y (token, width), which is written in place."""
+        for start in range(0, len(x), self.block_size):
+            block = slice(start, start + self.block_size)
+            y[block] = self.input(x[block])
+        for layer in self.layers:
+            layer.forward_long(y, self.block_size)
+        for start in range(0, len(x), self.block_size):
+            block = slice(start, start + self.block_size)
+            y[block] = self.norm(y[block])
 
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout in the stack."""
         for module in self.modules():
-            if isinstance(module, nn.Dropout):
+            if isinstance(module, Dropout):
                 module.p = rate
 
 
-def _run(mixer: Mixer, x: Tensor, block_size: int) -> Tensor:
-    # Padding is on the right, so a state that has run through it only ever reaches more padding.
-    time = x.shape[1]
-    if time <= block_size or torch.is_grad_enabled():
-        return mixer(x)
-    state = None
-    blocks = []
-    for start in range(0, time, block_size):
-        y, state = mixer.forward_block(x[:, start : start + block_size], state)
-        blocks.append(y)
-    return torch.cat(blocks, dim=1)
+def _portions(lengths: list[int], block_size: int) -> list[list[int]]:
+    """Neighbouring texts of up to PORTION tokens together; longer texts, and long ones, alone."""
+    portions: list[list[int]] = []
+    tokens = 0
+    for length in lengths:
+        if not portions or tokens + length > min(PORTION, block_size):
+            portions.append([])
+            tokens = 0
+        portions[-1].append(length)
+        tokens += length
+    return portions

@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .linear import Linear
 from .mixer import Mixer, MixerState, inverse_softplus_of_dt, last_inputs
 from .padding import step_mask
-from .scan import causal_conv, pad_history, selective_scan
+from .scan import MAX_TAPS, causal_conv, pad_history, selective_scan
+from .texts import Texts
 
 
 class Mamba(Mixer):
@@ -34,11 +36,12 @@ class Mamba(Mixer):
         conv_bias: bool = True,
     ):
         super().__init__()
+        self.runs_ragged = d_conv <= MAX_TAPS
         self.d_state = d_state
         self.d_conv = d_conv
         self.d_inner = expand * d_model
         self.dt_rank = math.ceil(d_model / 16) if dt_rank is None else dt_rank
-        self.in_proj = nn.Linear(d_model, 2 * self.d_inner, bias=bias)
+        self.in_proj = Linear(d_model, 2 * self.d_inner, bias=bias)
         self.conv1d = nn.Conv1d(
             self.d_inner,
             self.d_inner,
@@ -47,28 +50,35 @@ class Mamba(Mixer):
             padding=d_conv - 1,
             bias=conv_bias,
         )
-        self.x_proj = nn.Linear(self.d_inner, self.dt_rank + 2 * d_state, bias=False)
-        self.dt_proj = nn.Linear(self.dt_rank, self.d_inner)
+        self.x_proj = Linear(self.d_inner, self.dt_rank + 2 * d_state, bias=False)
+        self.dt_proj = Linear(self.dt_rank, self.d_inner)
         self.A_log = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(self.d_inner, 1))
         self.D = nn.Parameter(torch.ones(self.d_inner))
-        self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
+        self.out_proj = Linear(self.d_inner, d_model, bias=bias)
         bound = self.dt_rank**-0.5
         nn.init.uniform_(self.dt_proj.weight, -bound, bound)
         with torch.no_grad():
             self.dt_proj.bias.copy_(inverse_softplus_of_dt(self.d_inner, dt_min, dt_max, dt_floor))
 
     def run(
-        self, x: Tensor, state: MixerState | None, lengths: Tensor | None, want_state: bool
+        self,
+        x: Tensor,
+        state: MixerState | None,
+        lengths: Tensor | None,
+        want_state: bool,
+        texts: Texts | None = None,
     ) -> tuple[Tensor, MixerState | None]:
         conv_state, ssm_state = (None, None) if state is None else state
         x, z = self.in_proj(x).chunk(2, dim=-1)  # (batch, time, d_inner) each
-        convolved = causal_conv(x, self.conv1d.weight, self.conv1d.bias, conv_state)
+        convolved = causal_conv(x, self.conv1d.weight, self.conv1d.bias, conv_state, texts=texts)
         dt, B, C = self.x_proj(convolved).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
         dt = F.softplus(self.dt_proj(dt))  # (batch, time, d_inner)
         if lengths is not None:
             dt = dt * step_mask(lengths, x.shape[1])[..., None]
         A = -torch.exp(self.A_log)
-        y, ssm_state = selective_scan(convolved, dt, A, B, C, self.D, initial_state=ssm_state)
+        y, ssm_state = selective_scan(
+            convolved, dt, A, B, C, self.D, initial_state=ssm_state, texts=texts
+        )
         y = self.out_proj(y * F.silu(z))
         if not want_state:
             return y, None

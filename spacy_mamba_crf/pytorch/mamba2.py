@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .linear import Linear
 from .mixer import Mixer, MixerState, inverse_softplus_of_dt, last_inputs
 from .padding import step_mask
-from .scan import causal_conv, pad_history, ssd_scan
+from .scan import MAX_TAPS, causal_conv, gated_rms_norm, pad_history, ssd_scan
+from .texts import Texts
 
 
 class GatedRMSNorm(nn.Module):
@@ -21,9 +23,7 @@ class GatedRMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        gated = (x * F.silu(z)).unflatten(-1, (self.groups, -1))
-        scale = torch.rsqrt(gated.square().mean(-1, keepdim=True) + self.eps)
-        return (gated * scale).flatten(-2) * self.weight
+        return gated_rms_norm(x, z, self.weight, self.groups, self.eps)
 
 
 class Mamba2(Mixer):
@@ -53,6 +53,7 @@ class Mamba2(Mixer):
         chunk_size: int = 64,
     ):
         super().__init__()
+        self.runs_ragged = d_conv <= MAX_TAPS
         self.d_state = d_state
         self.d_conv = d_conv
         self.d_inner = expand * d_model
@@ -69,7 +70,7 @@ class Mamba2(Mixer):
         if self.nheads % ngroups:
             raise ValueError(f"ngroups {ngroups} does not divide the {self.nheads} heads.")
         conv_width = self.d_inner + 2 * ngroups * d_state
-        self.in_proj = nn.Linear(d_model, self.d_inner + conv_width + self.nheads, bias=bias)
+        self.in_proj = Linear(d_model, self.d_inner + conv_width + self.nheads, bias=bias)
         self.conv1d = nn.Conv1d(
             conv_width, conv_width, d_conv, groups=conv_width, padding=d_conv - 1, bias=conv_bias
         )
@@ -77,17 +78,22 @@ class Mamba2(Mixer):
         self.A_log = nn.Parameter(torch.empty(self.nheads).uniform_(*A_init_range).log())
         self.D = nn.Parameter(torch.ones(self.nheads))
         self.norm = GatedRMSNorm(self.d_inner, ngroups)
-        self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
+        self.out_proj = Linear(self.d_inner, d_model, bias=bias)
 
     def run(
-        self, x: Tensor, state: MixerState | None, lengths: Tensor | None, want_state: bool
+        self,
+        x: Tensor,
+        state: MixerState | None,
+        lengths: Tensor | None,
+        want_state: bool,
+        texts: Texts | None = None,
     ) -> tuple[Tensor, MixerState | None]:
         conv_state, ssm_state = (None, None) if state is None else state
         group_width = self.ngroups * self.d_state
         z, xBC, dt = self.in_proj(x).split(
             [self.d_inner, self.d_inner + 2 * group_width, self.nheads], dim=-1
         )
-        convolved = causal_conv(xBC, self.conv1d.weight, self.conv1d.bias, conv_state)
+        convolved = causal_conv(xBC, self.conv1d.weight, self.conv1d.bias, conv_state, texts=texts)
         x, B, C = convolved.split([self.d_inner, group_width, group_width], dim=-1)
         dt = F.softplus(dt + self.dt_bias)  # (batch, time, head)
         if lengths is not None:
@@ -102,6 +108,7 @@ class Mamba2(Mixer):
             initial_state=ssm_state,
             return_final_state=want_state,
             chunk_size=self.chunk_size,
+            texts=texts,
         )
         y = self.out_proj(self.norm(y.flatten(-2), z))
         if not want_state:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .texts import Texts
+
 
 class MixerState(NamedTuple):
     """What a mixer has to remember of everything before a block.
@@ -18,7 +20,12 @@ class MixerState(NamedTuple):
 
 
 class Mixer(nn.Module):
-    """A causal map (batch, time, d_model) -> (batch, time, d_model) that can be run in blocks."""
+    """A causal map (batch, time, d_model) -> (batch, time, d_model) that can be run in blocks.
+
+    `runs_ragged`: on a CPU it also runs over texts side by side, see `forward_texts`.
+    """
+
+    runs_ragged = False
 
     def forward(self, x: Tensor) -> Tensor:
         """The whole sequence at once, from the zero state."""
@@ -36,13 +43,27 @@ class Mixer(nn.Module):
         assert new_state is not None
         return y, new_state
 
+    def carry(self, x: Tensor, state: MixerState | None) -> MixerState:
+        """The state after a block (batch, time, d_model), where its output is not wanted."""
+        return self.forward_block(x, state)[1]
+
+    def forward_texts(self, x: Tensor, texts: Texts) -> Tensor:
+        """Each text by itself, from the zero state, in the direction that `texts` says.
+
+        x: (token, d_model), float32 on a CPU; rows behind the last text give anything but NaN.
+        Returns (token, d_model).
+        """
+        return self.run(x, None, None, want_state=False, texts=texts)[0]
+
     def run(
         self,
         x: Tensor,
         state: MixerState | None,
         lengths: Tensor | None,
         want_state: bool,
+        texts: Texts | None = None,
     ) -> tuple[Tensor, MixerState | None]:
+        """What the calls above have in common. `texts` comes without state and lengths."""
         raise NotImplementedError
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .lti import causal_fft_convolution, hippo_eigenvalues
 from .mixer import Mixer, MixerState
 from .padding import step_mask
+from .texts import Texts
 
 INITIALISATIONS = ("hippo", "real")
 DISCRETISATIONS = ("zoh", "bilinear")
@@ -89,7 +90,12 @@ class S4D(Mixer):
         return y + self.D * u, x
 
     def run(
-        self, x: Tensor, state: MixerState | None, lengths: Tensor | None, want_state: bool
+        self,
+        x: Tensor,
+        state: MixerState | None,
+        lengths: Tensor | None,
+        want_state: bool,
+        texts: Texts | None = None,
     ) -> tuple[Tensor, MixerState | None]:
         ssm_state = None if state is None else state.ssm
         y = F.glu(self.out_proj(F.gelu(self.convolutional(x, ssm_state))), dim=-1)

@@ -265,9 +265,11 @@ def test_groups_that_do_not_divide_the_heads_are_an_error():
 
 
 def test_an_unknown_backend_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"no scan backend 'fast'; .* reference, cuda\."):
+    with pytest.raises(ValueError, match=r"no scan backend 'fast'; .* reference, cpu, cuda\."):
         selective_scan(**selective_inputs(2), backend="fast")
-    with pytest.raises(ValueError, match=r"no scan backend 'fast'; .* reference, chunked, cuda\."):
+    with pytest.raises(
+        ValueError, match=r"no scan backend 'fast'; .* reference, chunked, cpu, cuda\."
+    ):
         ssd_scan(**ssd_inputs(2), backend="fast")
 
 

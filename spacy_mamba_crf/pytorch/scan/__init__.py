@@ -1,18 +1,34 @@
 """The front door to the sequential kernels: selective scan, its Mamba-2 form, causal convolution.
 
-Callers give shapes as documented here; which kernel runs is decided in this file alone.
+Callers give shapes as documented here; which kernel runs is decided in this file alone. On a CPU
+every function also takes a ragged batch: then `texts` says where each text lies, and arrays have
+one axis of tokens in the place of batch and time.
 """
+
+import importlib
+from collections.abc import Callable
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..texts import Texts
 from . import chunked, cuda, reference
 
-__all__ = ["causal_conv", "selective_scan", "ssd_scan"]
+__all__ = ["causal_conv", "gated_rms_norm", "runs_ragged", "selective_scan", "ssd_scan"]
 
-SELECTIVE_SCAN_BACKENDS = ("reference", "cuda")
-SSD_SCAN_BACKENDS = ("reference", "chunked", "cuda")
+SELECTIVE_SCAN_BACKENDS = ("reference", "cpu", "cuda")
+SSD_SCAN_BACKENDS = ("reference", "chunked", "cpu", "cuda")
+CAUSAL_CONV_BACKENDS = ("reference", "cpu", "cuda")
+# The CPU kernels' limits: taps of a convolution, and what must divide the width of a norm.
+MAX_TAPS = 4
+NORM_LANES = 16
+
+
+def runs_ragged(x: Tensor) -> bool:
+    """Whether the functions below take this array (token, channel) with `texts`."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0
 
 
 def selective_scan(
@@ -25,15 +41,18 @@ def selective_scan(
     *,
     initial_state: Tensor | None = None,
     backend: str | None = None,
+    texts: Texts | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mamba-1: h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t, y_t = C_t h_t + D x_t (Gu & Dao 2023).
 
     x: (batch, time, channel); dt: (batch, time, channel), after softplus; A: (channel, state), < 0;
     B, C: (batch, time, state); D: (channel,); initial_state: (batch, channel, state), zeros if
-    None. `backend`: "reference" | "cuda"; None takes the fastest that works for x's device.
+    None. `backend`: "reference" | "cpu" | "cuda"; None takes the fastest that works for x's device.
     Returns y (batch, time, channel) and the state after the last step. Raises ValueError if the
     shapes disagree or the backend is unknown or not usable.
     """
+    if texts is not None:
+        return _cpu().selective_scan(x, dt, A, B, C, D, initial_state, texts)
     batch, time, channel = x.shape
     state = A.shape[-1]
     _check_shape("dt", dt, (batch, time, channel))
@@ -43,6 +62,12 @@ def selective_scan(
     if initial_state is not None:
         _check_shape("initial_state", initial_state, (batch, channel, state))
     backend = backend or _default(x, "reference", cuda.selective_scan_kernel)
+    if backend == "cpu":
+        flat, texts = _flattener("selective_scan", x)
+        y, final_state = _cpu().selective_scan(
+            *(flat(x), flat(dt), A, flat(B), flat(C), D, initial_state, texts)
+        )
+        return y.unflatten(0, (batch, time)), final_state
     if backend == "cuda":
         kernel = _require(cuda.selective_scan_kernel(), "selective_scan")
         y, final_state = kernel(x, dt, A, B, C, initial_state)
@@ -67,16 +92,21 @@ def ssd_scan(
     return_final_state: bool = True,
     backend: str | None = None,
     chunk_size: int = 64,
+    texts: Texts | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Mamba-2: the same recurrence with one decay a head (Dao & Gu 2024, "SSD").
 
     x: (batch, time, head, channel); dt: (batch, time, head), after softplus; A, D: (head,), A < 0;
     B, C: (batch, time, group, state), group dividing head; initial_state:
-    (batch, head, channel, state), zeros if None. `backend`: "reference" | "chunked" | "cuda"; None
-    takes the fastest that works for x's device. Returns y like x, and the state after the last step
-    (None unless `return_final_state`). Raises ValueError if the shapes disagree or the backend is
-    unknown or not usable.
+    (batch, head, channel, state), zeros if None. `backend`: "reference" | "chunked" | "cpu" |
+    "cuda"; None takes the fastest that works for x's device. Returns y like x, and the state after
+    the last step (None unless `return_final_state`). Raises ValueError if the shapes disagree or
+    the backend is unknown or not usable.
     """
+    final_state: Tensor | None
+    if texts is not None:
+        y, final_state = _cpu().ssd_scan(x, dt, A, B, C, D, initial_state, texts)
+        return y, final_state if return_final_state else None
     batch, time, head, channel = x.shape
     group, state = B.shape[2:]
     _check_shape("dt", dt, (batch, time, head))
@@ -87,8 +117,14 @@ def ssd_scan(
         raise ValueError(f"B and C have {group} groups, which do not divide the {head} heads of x.")
     if initial_state is not None:
         _check_shape("initial_state", initial_state, (batch, head, channel, state))
-    final_state: Tensor | None
     backend = backend or _default(x, "chunked", cuda.ssd_scan_kernel)
+    if backend == "cpu":
+        flat, texts = _flattener("ssd_scan", x)
+        y, final_state = _cpu().ssd_scan(
+            *(flat(x), flat(dt), A, flat(B), flat(C), D, initial_state, texts)
+        )
+        y = y.unflatten(0, (batch, time))
+        return y, final_state if return_final_state else None
     if backend == "cuda":
         kernel = _require(cuda.ssd_scan_kernel(), "ssd_scan")
         y, final_state = kernel(x, dt, A, B, C, initial_state)
@@ -109,29 +145,55 @@ def ssd_scan(
 
 
 def causal_conv(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, state: Tensor | None = None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    state: Tensor | None = None,
+    *,
+    backend: str | None = None,
+    texts: Texts | None = None,
 ) -> Tensor:
     """Depthwise causal convolution over time, then silu.
 
     x: (batch, time, channel); weight: (channel, 1, width) as in `nn.Conv1d`; bias: (channel,);
-    state: (batch, channel, width - 1), the inputs before the first, zeros if None.
-    Returns (batch, time, channel). Raises ValueError if the shapes disagree.
+    state: (batch, channel, width - 1), the inputs before the first, zeros if None. `backend`:
+    "reference" | "cpu" | "cuda"; None takes the fastest that works. Returns (batch, time, channel).
+    Raises ValueError if the shapes disagree or the backend is unknown or not usable.
     """
+    if texts is not None:
+        return _cpu().causal_conv(x, weight, bias, state, texts)
     batch, time, channel = x.shape
     width = weight.shape[-1]
     _check_shape("weight", weight, (channel, 1, width))
     if state is not None:
         _check_shape("state", state, (batch, channel, width - 1))
-    fits = x.is_cuda and x.numel() and cuda.causal_conv_fits(channel, width)
-    kernel = cuda.causal_conv_kernel() if fits else None
-    if kernel is not None:
-        return kernel(x, weight, bias, state)
-    x = pad_history(x, state, width)
-    # A sum of shifted products: several times faster on a CPU than a grouped conv1d of this size.
-    y = x[:, width - 1 :] * weight[:, 0, width - 1]
-    for shift in range(width - 1):
-        y = y + x[:, shift : shift + time] * weight[:, 0, shift]
-    return F.silu(y if bias is None else y + bias)
+    if backend is None:
+        fits = width <= MAX_TAPS if not x.is_cuda else cuda.causal_conv_fits(channel, width)
+        backend = _default(x, "reference", cuda.causal_conv_kernel) if fits else "reference"
+    if backend == "cpu":
+        if width > MAX_TAPS:
+            raise ValueError(f"The CPU kernel has {MAX_TAPS} taps at most, not {width}.")
+        flat, texts = _flattener("causal_conv", x)
+        return _cpu().causal_conv(flat(x), weight, bias, state, texts).unflatten(0, (batch, time))
+    if backend == "cuda":
+        return _require(cuda.causal_conv_kernel(), "causal_conv")(x, weight, bias, state)
+    if backend != "reference":
+        raise _unknown_backend(backend, CAUSAL_CONV_BACKENDS)
+    return reference.causal_conv(pad_history(x, state, width), weight, bias)
+
+
+def gated_rms_norm(y: Tensor, z: Tensor, weight: Tensor, groups: int, eps: float) -> Tensor:
+    """Mamba-2's norm, RMSNorm(y silu(z)) weight, within groups of channels (Dao & Gu 2024).
+
+    y, z: (..., channel); weight: (channel,). Returns (..., channel).
+    """
+    width = y.shape[-1] // groups
+    if runs_ragged(y) and z.dtype == torch.float32 and width % NORM_LANES == 0:
+        normed = _cpu().gated_rms_norm(y.flatten(0, -2), z.flatten(0, -2), weight, groups, eps)
+        return normed.view(y.shape)
+    gated = (y * F.silu(z)).unflatten(-1, (groups, -1))
+    scale = torch.rsqrt(gated.square().mean(-1, keepdim=True) + eps)
+    return (gated * scale).flatten(-2) * weight
 
 
 def pad_history(x: Tensor, state: Tensor | None, width: int) -> Tensor:
@@ -141,9 +203,26 @@ def pad_history(x: Tensor, state: Tensor | None, width: int) -> Tensor:
     return torch.cat([state.transpose(1, 2), x], dim=1)
 
 
-def _default(x: Tensor, plain: str, cuda_kernel) -> str:
-    """The kernels do not take empty batches or sequences; the plain forms do."""
-    return "cuda" if x.is_cuda and x.numel() and cuda_kernel() is not None else plain
+def _default(x: Tensor, plain: str, cuda_kernel: Callable) -> str:
+    """The kernels take float32 on a CPU, and no empty batches or sequences; plain forms do."""
+    if x.is_cuda and x.numel() and cuda_kernel() is not None:
+        return "cuda"
+    return "cpu" if runs_ragged(x) else plain
+
+
+def _cpu() -> ModuleType:
+    """The Numba kernels, whose import takes time: not before one is needed."""
+    return importlib.import_module(".cpu", __package__)
+
+
+def _flattener(name: str, x: Tensor) -> tuple[Callable[[Tensor], Tensor], Texts]:
+    """What makes (batch, time, ...) arrays ragged, and where the texts then lie."""
+    if not runs_ragged(x):
+        raise ValueError(
+            f"{name}(backend='cpu') takes float32 arrays on a CPU that are not empty, not "
+            f"{x.dtype} of shape {tuple(x.shape)} on {x.device}."
+        )
+    return lambda array: array.flatten(0, 1), Texts.of_lengths([x.shape[1]] * len(x))
 
 
 def _require(kernel, name: str):

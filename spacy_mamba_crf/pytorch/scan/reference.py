@@ -1,6 +1,7 @@
 """The recurrences of Mamba-1 and Mamba-2 as plain loops over time: the oracle for every kernel."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -42,6 +43,19 @@ def ssd_scan(
         state = decay * state + update  # (batch, head, channel, state)
         outputs.append((state * C[:, t, :, None, :]).sum(-1))  # (batch, head, channel)
     return _stack_time(outputs, x), state
+
+
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """silu of a depthwise convolution, as a sum of shifted products.
+
+    x: (batch, width - 1 + time, channel), history in front; weight: (channel, 1, width).
+    """
+    width = weight.shape[-1]
+    time = x.shape[1] - (width - 1)
+    y = x[:, width - 1 :] * weight[:, 0, width - 1]
+    for shift in range(width - 1):
+        y = y + x[:, shift : shift + time] * weight[:, 0, shift]
+    return F.silu(y if bias is None else y + bias)
 
 
 def _stack_time(outputs: list[Tensor], like: Tensor) -> Tensor:

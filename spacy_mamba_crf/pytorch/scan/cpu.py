@@ -1,0 +1,302 @@
+"""The Numba kernels behind our shapes, differentiable; float32 on a CPU.
+
+Arguments are ragged: (token, ...) with a `Texts` that says where each text lies. What the kernels
+ask of sizes is met here by padding with zeros.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..lanes import LANES
+from ..texts import Texts
+from .kernels import conv, gate, selective, ssd
+
+
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None, texts: Texts):
+    """x: (token, channel); weight: (channel, 1, width <= 4); state: (text, channel, width - 1)."""
+    channels, _, width = weight.shape
+    fill = -channels % LANES
+    missing = conv.TAPS - width
+    taps = F.pad(weight[:, 0].flip(-1).t(), (0, fill, 0, missing)).contiguous()
+    if bias is None:
+        bias = weight.new_zeros(channels)
+    history = None
+    if state is not None:
+        latest_first = state.flip(-1).transpose(1, 2)  # (text, width - 1, channel)
+        history = F.pad(latest_first, (0, fill, 0, missing)).contiguous()
+    if fill:
+        x, bias = F.pad(x, (0, fill)), F.pad(bias, (0, fill))
+    y: Tensor = _CausalConv.apply(_rows(x), taps, bias.contiguous(), history, texts)
+    return y[:, :channels] if fill else y
+
+
+def selective_scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    initial_state: Tensor | None,
+    texts: Texts,
+) -> tuple[Tensor, Tensor]:
+    """x, dt: (token, channel); A: (channel, state); B, C: (token, state); D: (channel,);
+
+    initial_state: (text, channel, state). Returns y like x and the last states.
+    """
+    channels = x.shape[1]
+    if D is None:
+        D = x.new_zeros(channels)
+    fill = -channels % selective.BLOCK
+    if fill:
+        x, dt, D = (F.pad(array, (0, fill)) for array in (x, dt, D))
+        A = F.pad(A, (0, 0, 0, fill))
+    if initial_state is not None:
+        initial_state = _to_blocks(F.pad(initial_state, (0, 0, 0, fill)))
+    y, state = _SelectiveScan.apply(
+        *(_rows(x), _rows(dt), _to_blocks(A), _rows(B), _rows(C), D.contiguous()),
+        *(initial_state, texts),
+    )
+    return y[:, :channels], _from_blocks(state)[:, :channels]
+
+
+def ssd_scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    initial_state: Tensor | None,
+    texts: Texts,
+) -> tuple[Tensor, Tensor]:
+    """x: (token, head, channel); dt: (token, head); A, D: (head,); B, C: (token, group, state);
+
+    initial_state: (text, head, channel, state). Returns y like x and the last states.
+    """
+    _, heads, width = x.shape
+    groups = B.shape[1]
+    if D is None:
+        D = A.new_zeros(heads)
+    fill = -width % LANES
+    # Heads of nothing make a group's channels whole blocks.
+    own = heads // groups
+    more = 0
+    while (own + more) * (width + fill) % ssd.BLOCK:
+        more += 1
+    padded = (groups * (own + more), width + fill)
+    if fill or more:
+        x = F.pad(x.unflatten(1, (groups, own)), (0, fill, 0, more)).flatten(1, 2)
+        dt = F.pad(dt.unflatten(1, (groups, own)), (0, more)).flatten(1, 2)
+        A, D = (F.pad(a.unflatten(0, (groups, own)), (0, more)).flatten() for a in (A, D))
+        if initial_state is not None:
+            initial_state = initial_state.unflatten(1, (groups, own))
+            initial_state = F.pad(initial_state, (0, 0, 0, fill, 0, more)).flatten(1, 2)
+    if initial_state is not None:
+        initial_state = _to_blocks(initial_state.flatten(1, 2))
+    y, state = _SSDScan.apply(
+        *(_rows(x.flatten(1)), dt.contiguous(), A.contiguous(), _rows(B.flatten(1))),
+        *(_rows(C.flatten(1)), D.contiguous(), initial_state, texts, groups),
+    )
+    y = y.unflatten(1, padded)
+    state = _from_blocks(state).unflatten(1, padded)  # (text, head, channel, state)
+    if fill or more:
+        y, state = (
+            array.unflatten(1, (groups, own + more))[:, :, :own, :width].flatten(1, 2)
+            for array in (y, state)
+        )
+    return y, state
+
+
+def gated_rms_norm(y: Tensor, z: Tensor, weight: Tensor, groups: int, eps: float) -> Tensor:
+    """RMSNorm(y silu(z)) weight, within groups; y, z: (token, channel); weight: (channel,).
+
+    The channels of a group are a multiple of LANES.
+    """
+    return _GatedRMSNorm.apply(_rows(y), _rows(z), weight.contiguous(), groups, eps)
+
+
+class _CausalConv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x, taps, bias, history, texts) -> Tensor:
+        if history is None:
+            history = x.new_zeros(texts.number, conv.TAPS - 1, x.shape[1])
+        ctx.save_for_backward(x, taps, bias, history)
+        ctx.texts = texts
+        y = _new_rows(x, x.shape[1], texts)
+        conv.conv_forward(
+            *(*_flat(x), _numbers(taps), _numbers(bias), _numbers(history)),
+            *(*texts, _numbers(y)),
+        )
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy):
+        x, taps, bias, history = ctx.saved_tensors
+        texts = ctx.texts
+        dx = _new_rows(x, x.shape[1], texts)
+        d_taps, d_bias, d_history = (torch.zeros_like(a) for a in (taps, bias, history))
+        conv.conv_backward(
+            *(*_flat(x), _numbers(taps), _numbers(bias), _numbers(history), *texts),
+            *(_numbers(dy.contiguous()), _numbers(dx), _numbers(d_taps), _numbers(d_bias)),
+            _numbers(d_history),
+        )
+        return dx, d_taps, d_bias, d_history if ctx.needs_input_grad[3] else None, None
+
+
+class _SelectiveScan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x, dt, A, B, C, D, initial_state, texts) -> tuple[Tensor, Tensor]:
+        state = _start(initial_state, x, texts.number, A.numel(), A.shape)
+        kept = _kept(ctx, x, texts, A.numel(), selective.INTERVAL)
+        y = _new_rows(x, x.shape[1], texts)
+        B_flat, C_flat, bc_stride = _pair(B, C)
+        selective.selective_forward(
+            *(*_flat(x), *_flat(dt), _numbers(A), B_flat, C_flat, bc_stride, _numbers(D)),
+            *(*texts, _numbers(state), kept, _numbers(y)),
+        )
+        ctx.save_for_backward(x, dt, A, B, C, D)
+        ctx.texts, ctx.kept, ctx.stateful = texts, kept, initial_state is not None
+        return y, state
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy, d_final):
+        x, dt, A, B, C, D = ctx.saved_tensors
+        texts = ctx.texts
+        d_state = d_final.clone(memory_format=torch.contiguous_format)
+        dx, d_dt = (_new_rows(x, x.shape[1], texts) for _ in range(2))
+        dB, dC = (_new_rows(x, B.shape[1], texts) for _ in range(2))
+        dA, dD = torch.zeros_like(A), torch.zeros_like(D)
+        B_flat, C_flat, bc_stride = _pair(B, C)
+        selective.selective_backward(
+            *(*_flat(x), *_flat(dt), _numbers(A), B_flat, C_flat, bc_stride, _numbers(D)),
+            *(*texts, ctx.kept, _numbers(dy.contiguous()), _numbers(d_state)),
+            *(_numbers(array) for array in (dx, d_dt, dA, dB, dC, dD)),
+        )
+        return dx, d_dt, dA, dB, dC, dD, d_state if ctx.stateful else None, None
+
+
+class _SSDScan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x, dt, A, B, C, D, initial_state, texts, groups):
+        channels, states = x.shape[1], B.shape[1] // groups
+        shape = (channels // ssd.BLOCK, states, ssd.BLOCK)
+        state = _start(initial_state, x, texts.number, channels * states, shape)
+        kept = _kept(ctx, x, texts, channels * states, ssd.INTERVAL)
+        y = _new_rows(x, channels, texts)
+        B_flat, C_flat, bc_stride = _pair(B, C)
+        ssd.ssd_forward(
+            *(*_flat(x), _numbers(dt), _numbers(A), B_flat, C_flat, bc_stride, groups),
+            *(_numbers(D), *texts, _numbers(state), kept, _numbers(y)),
+        )
+        ctx.save_for_backward(x, dt, A, B, C, D)
+        ctx.texts, ctx.kept, ctx.groups = texts, kept, groups
+        ctx.stateful = initial_state is not None
+        return y, state
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy, d_final):
+        x, dt, A, B, C, D = ctx.saved_tensors
+        texts = ctx.texts
+        d_state = d_final.clone(memory_format=torch.contiguous_format)
+        dx = _new_rows(x, x.shape[1], texts)
+        d_dt, dA, dD = (torch.zeros_like(array) for array in (dt, A, D))
+        dB, dC = (x.new_zeros(len(x), B.shape[1]) for _ in range(2))
+        B_flat, C_flat, bc_stride = _pair(B, C)
+        ssd.ssd_backward(
+            *(*_flat(x), _numbers(dt), _numbers(A), B_flat, C_flat, bc_stride, ctx.groups),
+            *(_numbers(D), *texts, ctx.kept, _numbers(dy.contiguous()), _numbers(d_state)),
+            *(_numbers(array) for array in (dx, d_dt, dA, dB, dC, dD)),
+        )
+        return dx, d_dt, dA, dB, dC, dD, d_state if ctx.stateful else None, None, None
+
+
+class _GatedRMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, y, z, weight, groups, eps) -> Tensor:
+        ctx.save_for_backward(y, z, weight)
+        ctx.settings = groups, np.float32(eps)
+        out = torch.empty_like(y, memory_format=torch.contiguous_format)
+        gate.gate_forward(
+            *(_numbers(y.contiguous()), *_flat(z), _numbers(weight), *ctx.settings),
+            _numbers(out),
+        )
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out):
+        y, z, weight = ctx.saved_tensors
+        dy, dz = (torch.empty_like(y, memory_format=torch.contiguous_format) for _ in range(2))
+        d_weight = torch.zeros_like(weight)
+        gate.gate_backward(
+            *(_numbers(y.contiguous()), *_flat(z), _numbers(weight), *ctx.settings),
+            *(_numbers(array) for array in (d_out.contiguous(), dy, dz, d_weight)),
+        )
+        return dy, dz, d_weight, None, None
+
+
+def _rows(array: Tensor) -> Tensor:
+    """The array itself if its rows lie whole in memory, else a copy."""
+    whole = array.stride(-1) == 1 and array.stride(0) >= array.shape[1]
+    return array if whole else array.contiguous()
+
+
+def _flat(array: Tensor) -> tuple[np.ndarray, int]:
+    """All numbers from the first row's first to the last row's last, and from row to row."""
+    if not array.numel():
+        return np.zeros(0, np.float32), array.shape[1]
+    stride = array.stride(0)
+    size = (len(array) - 1) * stride + array.shape[1]
+    return array.detach().as_strided((size,), (1,)).numpy(), stride
+
+
+def _pair(B: Tensor, C: Tensor) -> tuple[np.ndarray, np.ndarray, int]:
+    """Both flat with the same row stride."""
+    if B.stride(0) != C.stride(0):
+        B, C = B.contiguous(), C.contiguous()
+    (B_flat, stride), (C_flat, _) = _flat(B), _flat(C)
+    return B_flat, C_flat, stride
+
+
+def _numbers(array: Tensor) -> np.ndarray:
+    return array.detach().view(-1).numpy()
+
+
+def _new_rows(like: Tensor, width: int, texts: Texts) -> Tensor:
+    """(token, width) to be written by a kernel; rows behind the last text are 0."""
+    rows = like.new_empty(len(like), width)
+    rows[texts.tokens :] = 0.0
+    return rows
+
+
+def _start(given: Tensor | None, like: Tensor, texts: int, size: int, shape) -> Tensor:
+    """The states to start from, which the kernel will replace: (text, block, state, channel)."""
+    if given is None:
+        return like.new_zeros(texts, *shape)
+    return given.clone()
+
+
+def _kept(ctx: Any, like: Tensor, texts: Texts, size: int, interval: int) -> np.ndarray:
+    """Room for the states that the backward pass starts from; none if there will be none."""
+    if not any(ctx.needs_input_grad):
+        return np.zeros(0, np.float32)
+    lengths = np.diff(texts.offsets)
+    return np.empty(int((-(-lengths // interval)).sum()) * size, np.float32)
+
+
+def _to_blocks(state: Tensor) -> Tensor:
+    """(..., channel, state) -> (..., block, state, channel of the block)."""
+    return state.unflatten(-2, (-1, ssd.BLOCK)).transpose(-1, -2).contiguous()
+
+
+def _from_blocks(state: Tensor) -> Tensor:
+    return state.transpose(-1, -2).flatten(-3, -2)
