@@ -66,7 +66,7 @@ class BidirectionalEncoder(nn.Module):
     """depth bidirectional layers between an optional input projection and a final norm.
 
     `block_size`: without gradients, texts longer than this run block by block with carried state,
-    so that the memory they take beside input and output is bounded. `half`: without gradients on a
+    so that the memory they take beside input and output is bounded. `bf16`: without gradients on a
     CPU, matrix products in bfloat16.
     """
 
@@ -78,7 +78,7 @@ class BidirectionalEncoder(nn.Module):
         *,
         input_width: int | None = None,
         block_size: int = 4096,
-        half: bool = False,
+        bf16: bool = False,
     ):
         super().__init__()
         input_width = input_width or width
@@ -93,7 +93,7 @@ class BidirectionalEncoder(nn.Module):
         self.runs_ragged = all(mixer.runs_ragged for mixer in mixers)
         for module in self.modules():
             if isinstance(module, Linear):
-                module.half = half
+                module.bf16 = bf16
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x: (token, input_width), the texts side by side; lengths: (batch,), 0 allowed.

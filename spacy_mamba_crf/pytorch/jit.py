@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import extending, njit, types
 
 # Infinities and NaN keep their meaning; sums may be reordered, so that they can be vectorised.
 _FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
+
+# Typed by what a kernel passes, which Numba's own annotations do not say.
+intrinsic: Any = extending.intrinsic
 
 _LOG2_E = np.float32(1.44269504)
 _LN2_HIGH = np.float32(0.693359375)

@@ -8,9 +8,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 
-from .jit import inlined
+from .jit import inlined, intrinsic
 
 LANES = 16
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)

@@ -19,15 +19,15 @@ ROWS = 64
 class Linear(nn.Linear):
     """nn.Linear; float32 on a CPU runs in oneDNN, which leaves MKL behind on some CPUs.
 
-    `half`: without gradients on a CPU, multiply in bfloat16 (and add up in float32).
+    `bf16`: without gradients on a CPU, multiply in bfloat16 (and add up in float32).
     """
 
-    half = False
+    bf16 = False
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():
             return super().forward(x)
-        if self.half and not torch.is_grad_enabled():
+        if self.bf16 and not torch.is_grad_enabled():
             bias = None if self.bias is None else self.bias.bfloat16()
             return F.linear(x.bfloat16(), self.weight.bfloat16(), bias).float()
         if not onednn_works():

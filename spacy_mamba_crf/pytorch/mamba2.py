@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .linear import Linear
 from .mixer import Mixer, MixerState, inverse_softplus_of_dt, last_inputs
 from .padding import step_mask
-from .scan import MAX_TAPS, causal_conv, gated_rms_norm, pad_history, ssd_scan
+from .scan import MAX_TAPS, causal_conv, gated_rms_norm, mamba2_inner, pad_history, ssd_scan
 from .texts import Texts
 
 
@@ -89,8 +89,13 @@ class Mamba2(Mixer):
         texts: Texts | None = None,
     ) -> tuple[Tensor, MixerState | None]:
         conv_state, ssm_state = (None, None) if state is None else state
+        projected = self.in_proj(x)
+        if texts is not None:
+            y = self._fused_inner(projected, texts)
+            if y is not None:
+                return self.out_proj(y), None
         group_width = self.ngroups * self.d_state
-        z, xBC, dt = self.in_proj(x).split(
+        z, xBC, dt = projected.split(
             [self.d_inner, self.d_inner + 2 * group_width, self.nheads], dim=-1
         )
         convolved = causal_conv(xBC, self.conv1d.weight, self.conv1d.bias, conv_state, texts=texts)
@@ -116,3 +121,18 @@ class Mamba2(Mixer):
         assert ssm_state is not None
         history = pad_history(xBC, conv_state, self.d_conv)
         return y, MixerState(last_inputs(history, lengths, self.d_conv), ssm_state)
+
+    def _fused_inner(self, projected: Tensor, texts: Texts) -> Tensor | None:
+        return mamba2_inner(
+            projected,
+            self.conv1d.weight,
+            self.conv1d.bias,
+            self.dt_bias,
+            -torch.exp(self.A_log),
+            self.D,
+            self.norm.weight,
+            groups=self.ngroups,
+            states=self.d_state,
+            eps=self.norm.eps,
+            texts=texts,
+        )

@@ -12,10 +12,11 @@ from spacy_mamba_crf.pytorch.mamba import Mamba
 from spacy_mamba_crf.pytorch.mamba2 import Mamba2
 from spacy_mamba_crf.pytorch.threads import deal, run_shares
 
-WIDTH = 32
+WIDTH = 64
 MAKERS = {
     "mamba1": lambda: Mamba(WIDTH, d_state=3),
-    "mamba2": lambda: Mamba2(WIDTH, d_state=5, headdim=16),
+    "mamba2": lambda: Mamba2(WIDTH, d_state=8, headdim=16, expand=1),
+    "mamba2 of two groups": lambda: Mamba2(WIDTH, d_state=4, headdim=32, ngroups=2),
     "mamba2 of odd sizes": lambda: Mamba2(WIDTH, d_state=3, headdim=8, ngroups=2, d_conv=2),
     "mamba2 of many taps": lambda: Mamba2(WIDTH, d_state=3, headdim=8, d_conv=6),
 }
@@ -113,7 +114,7 @@ def test_half_precision_is_for_prediction_only(encoder):
     exact = encode_and_gradients(encoder, tokens())
     for module in encoder.modules():
         if isinstance(module, Linear):
-            module.half = True
+            module.bf16 = True
     assert all(torch.equal(a, b) for a, b in zip(encode_and_gradients(encoder, tokens()), exact))
     with torch.no_grad():
         half = encoder(tokens(), torch.tensor(LENGTHS))

@@ -16,7 +16,14 @@ from torch import Tensor
 from ..texts import Texts
 from . import chunked, cuda, reference
 
-__all__ = ["causal_conv", "gated_rms_norm", "runs_ragged", "selective_scan", "ssd_scan"]
+__all__ = [
+    "causal_conv",
+    "gated_rms_norm",
+    "mamba2_inner",
+    "runs_ragged",
+    "selective_scan",
+    "ssd_scan",
+]
 
 SELECTIVE_SCAN_BACKENDS = ("reference", "cpu", "cuda")
 SSD_SCAN_BACKENDS = ("reference", "chunked", "cpu", "cuda")
@@ -194,6 +201,34 @@ def gated_rms_norm(y: Tensor, z: Tensor, weight: Tensor, groups: int, eps: float
     gated = (y * F.silu(z)).unflatten(-1, (groups, -1))
     scale = torch.rsqrt(gated.square().mean(-1, keepdim=True) + eps)
     return (gated * scale).flatten(-2) * weight
+
+
+def mamba2_inner(
+    projected: Tensor,
+    conv_weight: Tensor,
+    conv_bias: Tensor | None,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    norm_weight: Tensor,
+    *,
+    groups: int,
+    states: int,
+    eps: float,
+    texts: Texts,
+) -> Tensor | None:
+    """What Mamba-2 does between its projections: convolution, scan and gated norm (Dao & Gu 2024).
+
+    projected: (token, z | x | B | C | dt), which may be overwritten without gradients; the others
+    as above, dt_bias: (head,). Returns (token, channel), None if the sizes do not suit the kernels.
+    """
+    fused = importlib.import_module(".fused", __package__)
+    sizes = fused.Sizes(len(norm_weight), len(A), groups, states, eps)
+    if not sizes.fit() or conv_weight.shape[-1] > MAX_TAPS:
+        return None
+    return fused.mamba2_inner(
+        *(projected, conv_weight, conv_bias, dt_bias, A, D, norm_weight, sizes, texts)
+    )
 
 
 def pad_history(x: Tensor, state: Tensor | None, width: int) -> Tensor:

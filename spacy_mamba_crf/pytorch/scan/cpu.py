@@ -22,7 +22,7 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | 
     channels, _, width = weight.shape
     fill = -channels % LANES
     missing = conv.TAPS - width
-    taps = F.pad(weight[:, 0].flip(-1).t(), (0, fill, 0, missing)).contiguous()
+    taps = taps_of(weight, fill)
     if bias is None:
         bias = weight.new_zeros(channels)
     history = None
@@ -33,6 +33,12 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | 
         x, bias = F.pad(x, (0, fill)), F.pad(bias, (0, fill))
     y: Tensor = _CausalConv.apply(_rows(x), taps, bias.contiguous(), history, texts)
     return y[:, :channels] if fill else y
+
+
+def taps_of(weight: Tensor, fill: int = 0) -> Tensor:
+    """(channel, 1, width) -> (lag, channel + fill) of the kernels, 0 where there is nothing."""
+    missing = conv.TAPS - weight.shape[-1]
+    return F.pad(weight[:, 0].flip(-1).t(), (0, fill, 0, missing)).contiguous()
 
 
 def selective_scan(
@@ -125,13 +131,13 @@ class _CausalConv(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x, taps, bias, history, texts) -> Tensor:
         if history is None:
-            history = x.new_zeros(texts.number, conv.TAPS - 1, x.shape[1])
+            history = x.new_empty(0)
         ctx.save_for_backward(x, taps, bias, history)
         ctx.texts = texts
-        y = _new_rows(x, x.shape[1], texts)
+        y = new_rows(x, x.shape[1], texts)
         conv.conv_forward(
-            *(*_flat(x), _numbers(taps), _numbers(bias), _numbers(history)),
-            *(*texts, _numbers(y)),
+            *(*flat(x), numbers(taps), numbers(bias), numbers(history)),
+            *(*texts, *flat(y)),
         )
         return y
 
@@ -140,12 +146,12 @@ class _CausalConv(torch.autograd.Function):
     def backward(ctx: Any, dy):
         x, taps, bias, history = ctx.saved_tensors
         texts = ctx.texts
-        dx = _new_rows(x, x.shape[1], texts)
+        dx = new_rows(x, x.shape[1], texts)
         d_taps, d_bias, d_history = (torch.zeros_like(a) for a in (taps, bias, history))
         conv.conv_backward(
-            *(*_flat(x), _numbers(taps), _numbers(bias), _numbers(history), *texts),
-            *(_numbers(dy.contiguous()), _numbers(dx), _numbers(d_taps), _numbers(d_bias)),
-            _numbers(d_history),
+            *(*flat(x), numbers(taps), numbers(bias), numbers(history), *texts),
+            *(numbers(dy.contiguous()), *flat(dx), numbers(d_taps), numbers(d_bias)),
+            numbers(d_history),
         )
         return dx, d_taps, d_bias, d_history if ctx.needs_input_grad[3] else None, None
 
@@ -154,12 +160,12 @@ class _SelectiveScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x, dt, A, B, C, D, initial_state, texts) -> tuple[Tensor, Tensor]:
         state = _start(initial_state, x, texts.number, A.numel(), A.shape)
-        kept = _kept(ctx, x, texts, A.numel(), selective.INTERVAL)
-        y = _new_rows(x, x.shape[1], texts)
+        kept = _kept(ctx, texts, A.numel(), selective.INTERVAL)
+        y = new_rows(x, x.shape[1], texts)
         B_flat, C_flat, bc_stride = _pair(B, C)
         selective.selective_forward(
-            *(*_flat(x), *_flat(dt), _numbers(A), B_flat, C_flat, bc_stride, _numbers(D)),
-            *(*texts, _numbers(state), kept, _numbers(y)),
+            *(*flat(x), *flat(dt), numbers(A), B_flat, C_flat, bc_stride, numbers(D)),
+            *(*texts, numbers(state), kept, numbers(y)),
         )
         ctx.save_for_backward(x, dt, A, B, C, D)
         ctx.texts, ctx.kept, ctx.stateful = texts, kept, initial_state is not None
@@ -171,14 +177,14 @@ class _SelectiveScan(torch.autograd.Function):
         x, dt, A, B, C, D = ctx.saved_tensors
         texts = ctx.texts
         d_state = d_final.clone(memory_format=torch.contiguous_format)
-        dx, d_dt = (_new_rows(x, x.shape[1], texts) for _ in range(2))
-        dB, dC = (_new_rows(x, B.shape[1], texts) for _ in range(2))
+        dx, d_dt = (new_rows(x, x.shape[1], texts) for _ in range(2))
+        dB, dC = (new_rows(x, B.shape[1], texts) for _ in range(2))
         dA, dD = torch.zeros_like(A), torch.zeros_like(D)
         B_flat, C_flat, bc_stride = _pair(B, C)
         selective.selective_backward(
-            *(*_flat(x), *_flat(dt), _numbers(A), B_flat, C_flat, bc_stride, _numbers(D)),
-            *(*texts, ctx.kept, _numbers(dy.contiguous()), _numbers(d_state)),
-            *(_numbers(array) for array in (dx, d_dt, dA, dB, dC, dD)),
+            *(*flat(x), *flat(dt), numbers(A), B_flat, C_flat, bc_stride, numbers(D)),
+            *(*texts, ctx.kept, numbers(dy.contiguous()), numbers(d_state)),
+            *(numbers(array) for array in (dx, d_dt, dA, dB, dC, dD)),
         )
         return dx, d_dt, dA, dB, dC, dD, d_state if ctx.stateful else None, None
 
@@ -189,12 +195,12 @@ class _SSDScan(torch.autograd.Function):
         channels, states = x.shape[1], B.shape[1] // groups
         shape = (channels // ssd.BLOCK, states, ssd.BLOCK)
         state = _start(initial_state, x, texts.number, channels * states, shape)
-        kept = _kept(ctx, x, texts, channels * states, ssd.INTERVAL)
-        y = _new_rows(x, channels, texts)
+        kept = _kept(ctx, texts, channels * states, ssd.INTERVAL)
+        y = new_rows(x, channels, texts)
         B_flat, C_flat, bc_stride = _pair(B, C)
         ssd.ssd_forward(
-            *(*_flat(x), _numbers(dt), _numbers(A), B_flat, C_flat, bc_stride, groups),
-            *(_numbers(D), *texts, _numbers(state), kept, _numbers(y)),
+            *(*flat(x), numbers(dt), numbers(A), B_flat, C_flat, bc_stride, groups),
+            *(numbers(D), *texts, channels, numbers(state), False, kept, *flat(y)),
         )
         ctx.save_for_backward(x, dt, A, B, C, D)
         ctx.texts, ctx.kept, ctx.groups = texts, kept, groups
@@ -207,14 +213,15 @@ class _SSDScan(torch.autograd.Function):
         x, dt, A, B, C, D = ctx.saved_tensors
         texts = ctx.texts
         d_state = d_final.clone(memory_format=torch.contiguous_format)
-        dx = _new_rows(x, x.shape[1], texts)
+        dx = new_rows(x, x.shape[1], texts)
         d_dt, dA, dD = (torch.zeros_like(array) for array in (dt, A, D))
         dB, dC = (x.new_zeros(len(x), B.shape[1]) for _ in range(2))
         B_flat, C_flat, bc_stride = _pair(B, C)
         ssd.ssd_backward(
-            *(*_flat(x), _numbers(dt), _numbers(A), B_flat, C_flat, bc_stride, ctx.groups),
-            *(_numbers(D), *texts, ctx.kept, _numbers(dy.contiguous()), _numbers(d_state)),
-            *(_numbers(array) for array in (dx, d_dt, dA, dB, dC, dD)),
+            *(*flat(x), numbers(dt), numbers(A), B_flat, C_flat, bc_stride, ctx.groups),
+            *(numbers(D), *texts, x.shape[1], ctx.kept, numbers(dy.contiguous())),
+            *(numbers(d_state), False, *flat(dx), numbers(d_dt), numbers(dA)),
+            *(*_pair(dB, dC), numbers(dD)),
         )
         return dx, d_dt, dA, dB, dC, dD, d_state if ctx.stateful else None, None, None
 
@@ -226,8 +233,7 @@ class _GatedRMSNorm(torch.autograd.Function):
         ctx.settings = groups, np.float32(eps)
         out = torch.empty_like(y, memory_format=torch.contiguous_format)
         gate.gate_forward(
-            *(_numbers(y.contiguous()), *_flat(z), _numbers(weight), *ctx.settings),
-            _numbers(out),
+            *(*flat(y), *flat(z), numbers(weight), *ctx.settings, len(y), *flat(out)),
         )
         return out
 
@@ -238,8 +244,8 @@ class _GatedRMSNorm(torch.autograd.Function):
         dy, dz = (torch.empty_like(y, memory_format=torch.contiguous_format) for _ in range(2))
         d_weight = torch.zeros_like(weight)
         gate.gate_backward(
-            *(_numbers(y.contiguous()), *_flat(z), _numbers(weight), *ctx.settings),
-            *(_numbers(array) for array in (d_out.contiguous(), dy, dz, d_weight)),
+            *(numbers(y.contiguous()), *flat(z), numbers(weight), *ctx.settings, len(y)),
+            *(numbers(d_out.contiguous()), numbers(dy), *flat(dz), numbers(d_weight)),
         )
         return dy, dz, d_weight, None, None
 
@@ -250,7 +256,7 @@ def _rows(array: Tensor) -> Tensor:
     return array if whole else array.contiguous()
 
 
-def _flat(array: Tensor) -> tuple[np.ndarray, int]:
+def flat(array: Tensor) -> tuple[np.ndarray, int]:
     """All numbers from the first row's first to the last row's last, and from row to row."""
     if not array.numel():
         return np.zeros(0, np.float32), array.shape[1]
@@ -263,15 +269,15 @@ def _pair(B: Tensor, C: Tensor) -> tuple[np.ndarray, np.ndarray, int]:
     """Both flat with the same row stride."""
     if B.stride(0) != C.stride(0):
         B, C = B.contiguous(), C.contiguous()
-    (B_flat, stride), (C_flat, _) = _flat(B), _flat(C)
+    (B_flat, stride), (C_flat, _) = flat(B), flat(C)
     return B_flat, C_flat, stride
 
 
-def _numbers(array: Tensor) -> np.ndarray:
+def numbers(array: Tensor) -> np.ndarray:
     return array.detach().view(-1).numpy()
 
 
-def _new_rows(like: Tensor, width: int, texts: Texts) -> Tensor:
+def new_rows(like: Tensor, width: int, texts: Texts) -> Tensor:
     """(token, width) to be written by a kernel; rows behind the last text are 0."""
     rows = like.new_empty(len(like), width)
     rows[texts.tokens :] = 0.0
@@ -285,10 +291,15 @@ def _start(given: Tensor | None, like: Tensor, texts: int, size: int, shape) -> 
     return given.clone()
 
 
-def _kept(ctx: Any, like: Tensor, texts: Texts, size: int, interval: int) -> np.ndarray:
+def _kept(ctx: Any, texts: Texts, size: int, interval: int) -> np.ndarray:
     """Room for the states that the backward pass starts from; none if there will be none."""
-    if not any(ctx.needs_input_grad):
-        return np.zeros(0, np.float32)
+    if any(ctx.needs_input_grad):
+        return room_for_states(texts, size, interval)
+    return np.zeros(0, np.float32)
+
+
+def room_for_states(texts: Texts, size: int, interval: int) -> np.ndarray:
+    """Room for a state of this many numbers before every so many steps of each text."""
     lengths = np.diff(texts.offsets)
     return np.empty(int((-(-lengths // interval)).sum()) * size, np.float32)
 

@@ -13,30 +13,33 @@ _ONE = np.float32(1.0)
 
 
 @kernel
-def gate_forward(y, z, z_stride, weight, groups, eps, out):
-    """y, out: flat (token, channel), out written; z: flat, rows of z_stride; weight: (channel,)."""
+def gate_forward(y, y_stride, z, z_stride, weight, groups, eps, tokens, out, out_stride):
+    """y, z, out: flat, rows of their strides, out written; it may be y; weight: (channel,)."""
     channels = len(weight)
     width = channels // groups
-    for t in range(len(y) // channels):
+    for t in range(tokens):
         for start in range(0, channels, width):
-            row = t * channels + start
+            row, out_row = t * y_stride + start, t * out_stride + start
             squares = splat(_ZERO)
             for c in range(0, width, LANES):
                 gated = _gate(load(y, row + c), load(z, t * z_stride + start + c))
                 squares = mul_add(gated, gated, squares)
-                store(out, row + c, gated)
+                store(out, out_row + c, gated)
             scale = splat(_ONE / np.sqrt(total(squares) / np.float32(width) + eps))
             for c in range(0, width, LANES):
-                normed = mul(load(out, row + c), scale)
-                store(out, row + c, mul(normed, load(weight, start + c)))
+                normed = mul(load(out, out_row + c), scale)
+                store(out, out_row + c, mul(normed, load(weight, start + c)))
 
 
 @kernel
-def gate_backward(y, z, z_stride, weight, groups, eps, d_out, dy, dz, d_weight):
-    """d_out: flat (token, channel); written: dy, dz, flat (token, channel); added to: d_weight."""
+def gate_backward(y, z, z_stride, weight, groups, eps, tokens, d_out, dy, dz, dz_stride, d_weight):
+    """y, d_out: flat (token, channel); written: dy, as y, and dz, flat, rows of dz_stride;
+
+    added to: d_weight.
+    """
     channels = len(weight)
     width = channels // groups
-    for t in range(len(y) // channels):
+    for t in range(tokens):
         for start in range(0, channels, width):
             row, z_row = t * channels + start, t * z_stride + start
             squares = splat(_ZERO)
@@ -58,7 +61,7 @@ def gate_backward(y, z, z_stride, weight, groups, eps, d_out, dy, dz, d_weight):
                 d_gated = mul_add(inner, gated, mul(scales, mul(d, load(weight, start + c))))
                 store(dy, row + c, mul(d_gated, silu))
                 slope = mul_add(mul(silu, splat(-_ONE)), gate, add(gate, silu))
-                store(dz, row + c, mul(mul(d_gated, value), slope))
+                store(dz, t * dz_stride + start + c, mul(mul(d_gated, value), slope))
                 d_w = mul(mul(d, gated), scales)
                 store(d_weight, start + c, add(load(d_weight, start + c), d_w))
 

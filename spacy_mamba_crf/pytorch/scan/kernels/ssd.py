@@ -16,23 +16,28 @@ _ZERO = np.float32(0.0)
 
 
 @kernel
-def ssd_forward(x, x_stride, dt, A, B, C, bc_stride, groups, D, offsets, reverse, state, kept, y):
+def ssd_forward(
+    x, x_stride, dt, A, B, C, bc_stride, groups, D, offsets, reverse, channels, state, fresh, kept,
+    y, y_stride,
+):  # fmt: skip
     """x: flat, rows of x_stride; dt: flat (token, head); A, D: (head,); B, C: flat, rows of
 
-    bc_stride, (group, state); y: flat (token, channel), written; state: its first values are
-    replaced by its last; kept: the states before every INTERVALth step, written if not empty.
+    bc_stride, (group, state); state: its first values are replaced by its last; fresh: it has room
+    for one text and every text starts from 0; kept: the states before every INTERVALth step,
+    written if not empty; y: flat, rows of y_stride, written; it may be x.
     """
     heads = len(A)
     texts = len(offsets) - 1
-    size = len(state) // max(texts, 1)  # of a text's state
-    channels = len(y) // max(len(dt) // heads, 1)
+    size = len(state) // (1 if fresh else max(texts, 1))  # of a text's state
     states = size // channels
     width = channels // heads
     step = -1 if reverse else 1
     n_kept = 0
     for text in range(texts):
         t = offsets[text + 1] - 1 if reverse else offsets[text]
-        own = text * size
+        own = 0 if fresh else text * size
+        if fresh:
+            state[:] = _ZERO
         for i in range(offsets[text + 1] - offsets[text]):
             if len(kept) and i % INTERVAL == 0:
                 kept[n_kept * size : (n_kept + 1) * size] = state[own : own + size]
@@ -51,7 +56,7 @@ def ssd_forward(x, x_stride, dt, A, B, C, bc_stride, groups, D, offsets, reverse
                     y2 = _step(state, at + 2 * LANES, u2, a2, b, c_n, y2)
                     y3 = _step(state, at + 3 * LANES, u3, a3, b, c_n, y3)
                     at += BLOCK
-                _store_block(y, t * channels + c, y0, y1, y2, y3)
+                _store_block(y, t * y_stride + c, y0, y1, y2, y3)
             t += step
 
 
@@ -77,18 +82,17 @@ def _step(state, at, u, a, b, c, y):
 
 @kernel
 def ssd_backward(
-    x, x_stride, dt, A, B, C, bc_stride, groups, D, offsets, reverse, kept, dy, d_state, dx, d_dt,
-    dA, dB, dC, dD,
+    x, x_stride, dt, A, B, C, bc_stride, groups, D, offsets, reverse, channels, kept, dy, d_state,
+    fresh, dx, dx_stride, d_dt, dA, dB, dC, d_bc_stride, dD,
 ):  # fmt: skip
     """dy: flat (token, channel); d_state: the gradient of the last states, replaced by that of
 
-    the first; written: dx (token, channel); added to: d_dt (token, head), dB, dC (token, group,
-    state), dA, dD (head,), all flat.
+    the first; fresh: it has room for one text, and both are 0 or not wanted; written: dx, dB, dC,
+    flat, rows of dx_stride and d_bc_stride; added to: d_dt, flat (token, head), dA, dD (head,).
     """
     heads = len(A)
     texts = len(offsets) - 1
-    size = len(d_state) // max(texts, 1)
-    channels = len(dy) // max(len(dt) // heads, 1)
+    size = len(d_state) // (1 if fresh else max(texts, 1))
     states = size // channels
     width = channels // heads
     row = states * BLOCK
@@ -101,6 +105,9 @@ def ssd_backward(
         n_kept += -((offsets[text] - offsets[text + 1]) // INTERVAL)
     for text in range(texts - 1, -1, -1):
         start, end = offsets[text], offsets[text + 1]
+        own = 0 if fresh else text * size
+        if fresh:
+            d_state[:] = _ZERO
         for interval in range(-((start - end) // INTERVAL) - 1, -1, -1):
             n_kept -= 1
             i = interval * INTERVAL
@@ -125,7 +132,7 @@ def ssd_backward(
                         _advance(history, here + LANES, row, u1, a1, b_n)
                         _advance(history, here + 2 * LANES, row, u2, a2, b_n)
                         _advance(history, here + 3 * LANES, row, u3, a3, b_n)
-                at = text * size + c * states
+                at = own + c * states
                 for k in range(steps - 1, -1, -1):
                     t = first + k * step
                     u0, a0, _ = _enter(x, t * x_stride, dt, A, D, t * heads, width, c)
@@ -165,23 +172,23 @@ def ssd_backward(
                         store(sums_C, sums, s_C)
                     _leave(
                         x, t * x_stride, dt, A, D, t * heads, width, c, g0, du0, da0,
-                        dx, t * channels, d_dt, dA, dD,
+                        dx, t * dx_stride, d_dt, dA, dD,
                     )  # fmt: skip
                     _leave(
                         x, t * x_stride, dt, A, D, t * heads, width, c + LANES, g1, du1, da1,
-                        dx, t * channels, d_dt, dA, dD,
+                        dx, t * dx_stride, d_dt, dA, dD,
                     )  # fmt: skip
                     _leave(
                         x, t * x_stride, dt, A, D, t * heads, width, c + 2 * LANES, g2, du2, da2,
-                        dx, t * channels, d_dt, dA, dD,
+                        dx, t * dx_stride, d_dt, dA, dD,
                     )  # fmt: skip
                     _leave(
                         x, t * x_stride, dt, A, D, t * heads, width, c + 3 * LANES, g3, du3, da3,
-                        dx, t * channels, d_dt, dA, dD,
+                        dx, t * dx_stride, d_dt, dA, dD,
                     )  # fmt: skip
                 if (c + BLOCK) * groups // channels > group:  # the group's last block
                     for k in range(steps):
-                        out = ((first + k * step) * groups + group) * states
+                        out = (first + k * step) * d_bc_stride + bc
                         _collect(sums_B, k * states * LANES, dB, out, states)
                         _collect(sums_C, k * states * LANES, dC, out, states)
 
@@ -222,7 +229,7 @@ def _leave(x, row, dt, A, D, dt_row, width, c, dy, du, da, dx, dx_row, d_dt, dA,
 def _collect(sums, at, gradient, out, states):
     """Add the vectors of sums up, and leave zeros for the next block."""
     for n in range(states):
-        gradient[out + n] += total(load(sums, at + n * LANES))
+        gradient[out + n] = total(load(sums, at + n * LANES))
         store(sums, at + n * LANES, splat(_ZERO))
 
 
