@@ -1,20 +1,23 @@
 """The architectures that configs name; each puts together layers built elsewhere."""
 
 from spacy.tokens import Doc
-from thinc.api import Model, add, chain, with_array
+from thinc.api import Model, chain, with_array
 from thinc.types import Floats2d
 
-from .layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys, SplitByDoc, check_attr
+from .layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys, SumOfTables, check_attr
 from .layers.crf_output import Emissions, TransitionScores, resize_tagger
 from .layers.torch_encoder import TorchEncoder
 from .pytorch.bidirectional import BidirectionalEncoder
+from .pytorch.linear import has_fast_bfloat16
 from .pytorch.mamba import Mamba
 from .pytorch.mamba2 import Mamba2
 from .pytorch.mixer import Mixer
+from .pytorch.recurrent import RecurrentEncoder as RecurrentModule
 from .pytorch.s4d import S4D
 from .pytorch.schemes import TagSet
 
 VARIANTS = ("mamba1", "mamba2", "s4d")
+CPU_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def MambaEncoder(
@@ -30,6 +33,7 @@ def MambaEncoder(
     s4d_discretization: str = "zoh",
     block_size: int = 4096,
     mixed_precision: bool = False,
+    cpu_precision: str = "auto",
 ) -> Model[list[Floats2d], list[Floats2d]]:
     """spacy_mamba_crf.MambaEncoder.v1: `depth` bidirectional layers over whole texts.
 
@@ -38,8 +42,10 @@ def MambaEncoder(
     "mamba2" (Dao & Gu 2024) or "s4d" (Gu et al. 2022). d_state, d_conv and expand (inner width over
     width) as there; headdim is Mamba-2's; s4d_init "hippo" | "real" and s4d_discretization
     "zoh" | "bilinear" are S4D's. Texts longer than block_size tokens are predicted block by block
-    with carried state. mixed_precision: half precision on CUDA. Raises ValueError for an unknown
-    variant or sizes that do not divide.
+    with carried state. mixed_precision: half precision on CUDA. cpu_precision: of the matrix
+    products in predictions on a CPU, "float32", "bfloat16", or "auto": bfloat16 where the CPU
+    multiplies it natively. Raises ValueError for an unknown variant or precision, or sizes that do
+    not divide.
     """
 
     def make_mixer() -> Mixer:
@@ -53,13 +59,36 @@ def MambaEncoder(
         raise ValueError(
             f"MambaEncoder: variant = {variant!r} is unknown; choose one of {', '.join(VARIANTS)}."
         )
+    if cpu_precision not in CPU_PRECISIONS:
+        raise ValueError(
+            f"MambaEncoder: cpu_precision = {cpu_precision!r} is unknown; choose one of "
+            f"{', '.join(CPU_PRECISIONS)}."
+        )
+    bf16 = has_fast_bfloat16() if cpu_precision == "auto" else cpu_precision == "bfloat16"
     sizes = {"width": width, "depth": depth, "d_state": d_state, "expand": expand}
     sizes |= {"d_conv": d_conv, "headdim": headdim, "block_size": block_size}
     _check_positive("MambaEncoder", input_width=input_width or width, **sizes)
     encoder = BidirectionalEncoder(
-        width, depth, make_mixer, input_width=input_width, block_size=block_size
+        width, depth, make_mixer, input_width=input_width, block_size=block_size, bf16=bf16
     )
     return TorchEncoder(encoder, input_width or width, width, mixed_precision=mixed_precision)
+
+
+def RecurrentEncoder(
+    width: int,
+    depth: int,
+    kind: str = "LSTM",
+    input_width: int | None = None,
+) -> Model[list[Floats2d], list[Floats2d]]:
+    """spacy_mamba_crf.RecurrentEncoder.v1: `depth` bidirectional LSTM or GRU layers.
+
+    Takes the place of a MambaEncoder, for comparison: one (token, input_width) array a text in, one
+    (token, width) array out; input_width is width if not given. kind: "LSTM" | "GRU". Each
+    direction has half the width. Raises ValueError for an unknown kind or an odd width.
+    """
+    _check_positive("RecurrentEncoder", width=width, depth=depth, input_width=input_width or width)
+    encoder = RecurrentModule(width, depth, kind, input_width)
+    return TorchEncoder(encoder, input_width or width, width)
 
 
 def CharNgramEmbed(
@@ -90,15 +119,14 @@ def CharNgramEmbed(
             f"CharNgramEmbed: rows = {rows} and edge_rows = {edge_rows} must be up to three table "
             "sizes (uni-, bi-, trigrams) and one, none negative and not all 0."
         )
-    tables: list[Model] = []
+    tables: list[tuple[Model, Model]] = []
     for order, size in enumerate(rows, start=1):
         if size:
             dropout = ngram_dropout if order > 1 else 0.0
-            rows_of_order = HashedRows(width, size, order, dropout)
-            tables.append(chain(NgramKeys(order, attr, fold_width), rows_of_order))
+            tables.append((NgramKeys(order), HashedRows(width, size, order, dropout)))
     if edge_rows:
-        tables.append(chain(EdgeKeys(attr), HashedRows(width, edge_rows, 0)))
-    return SplitByDoc(tables[0] if len(tables) == 1 else add(*tables), width)
+        tables.append((EdgeKeys(), HashedRows(width, edge_rows, 0)))
+    return SumOfTables(tables, width, attr, fold_width)
 
 
 def CRFTagger(

@@ -85,6 +85,10 @@ def test_an_input_of_another_width_is_projected():
     ["settings", "message"],
     [
         ('variant = "mamba3"', r"variant = 'mamba3' is unknown; .* mamba1, mamba2, s4d\."),
+        (
+            'cpu_precision = "float16"',
+            r"cpu_precision = 'float16' is unknown; choose one of auto, float32, bfloat16",
+        ),
         ("headdim = 48", r"headdim = 48 does not divide the inner width 64"),
         ('variant = "s4d"\nd_state = 5', r"5 is not an even size"),
         ('variant = "s4d"\ns4d_init = "legs"', r"S4D init is 'legs'; choose one of hippo, real"),

@@ -1,17 +1,19 @@
-"""Keys of the n-grams around each token, and a table of hashed rows that sums over keys."""
+"""Hash embeddings of the n-grams around each token: the layers, and their sum in CPU kernels."""
 
-import functools
-import unicodedata
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from spacy.attrs import NAMES
-from spacy.strings import get_string_id
 from spacy.tokens import Doc
-from thinc.api import Model, uniform_init
-from thinc.types import Floats2d, Ints2d
+from thinc.api import Model, add, chain, uniform_init
+from thinc.types import Floats2d, Ints1d, Ints2d
 from thinc.util import partial
+
+from .token_keys import N_AFFIXES, TokenBatch
+
+if TYPE_CHECKING:  # Numba is imported with the kernels, at their first use
+    from ..pytorch.hashed_rows import Rows
 
 # Windows of a token by order: how far each key's first and last token lie from it.
 WINDOWS: dict[int, list[tuple[int, int]]] = {
@@ -19,26 +21,25 @@ WINDOWS: dict[int, list[tuple[int, int]]] = {
     2: [(-1, 0), (0, 1)],
     3: [(-2, 0), (-1, 1), (0, 2)],
 }
-# Edges of a token: prefixes and suffixes of up to three characters, and its shape.
-N_EDGES = 7
-_BORDER = np.uint64(0x9E3779B97F4A7C15)
+_SHAPE = np.uint64(N_AFFIXES + 1)
 _MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)
 
 
-def NgramKeys(order: int, attr: str, fold_width: bool) -> Model[list[Doc], Ints2d]:
+def NgramKeys(order: int) -> Model[TokenBatch, Ints2d]:
     """For each token, one key an n-gram of `order` neighbouring tokens that it is part of.
 
     Output: (token, 1 | 2 | 3) uint64, the docs side by side. Left and right n-grams get different
-    keys. attr: the token attribute compared, e.g. "NORM". fold_width: full-width and other
-    compatibility forms of a character count as the plain one (Unicode NFKC).
+    keys.
     """
-    attrs = {"order": order, "attr": attr, "fold_width": fold_width}
-    return Model("ngram_keys", _ngram_forward, attrs=attrs)
+    return Model("ngram_keys", _ngram_forward, attrs={"order": order})
 
 
-def EdgeKeys(attr: str) -> Model[list[Doc], Ints2d]:
-    """For each token, keys of its prefixes, suffixes and shape: (token, 7) uint64."""
-    return Model("edge_keys", _edge_forward, attrs={"attr": attr})
+def EdgeKeys() -> Model[TokenBatch, Ints2d]:
+    """For each token, keys of its prefixes and suffixes of 1-3 characters, and of its shape.
+
+    Output: (token, 7) uint64.
+    """
+    return Model("edge_keys", _edge_forward)
 
 
 def HashedRows(
@@ -60,40 +61,69 @@ def HashedRows(
     )
 
 
-def SplitByDoc(layer: Model[list[Doc], Floats2d], width: int) -> Model[list[Doc], list[Floats2d]]:
-    """Give each doc its own array of a layer's (token, width) output."""
-    dims: dict[str, int | None] = {"nO": width}
-    return Model("split_by_doc", _split_forward, init=_split_init, layers=[layer], dims=dims)
+def SumOfTables(
+    tables: list[tuple[Model[TokenBatch, Ints2d], Model[Ints2d, Floats2d]]],
+    width: int,
+    attr: str,
+    fold_width: bool,
+) -> Model[list[Doc], list[Floats2d]]:
+    """The sum of the tables' rows, one (token, width) array a doc.
+
+    tables: layers of keys, each with its HashedRows. attr, fold_width: see TokenBatch. On a GPU the
+    layers run one by one; on a CPU, kernels do the same, a block of tokens at a time.
+    """
+    chains: list[Model] = [chain(keys, rows) for keys, rows in tables]
+    return Model(
+        "split_by_doc",
+        _sum_forward,
+        init=_sum_init,
+        layers=[chains[0] if len(chains) == 1 else add(*chains)],
+        dims={"nO": width},
+        attrs={"attr": attr, "fold_width": fold_width},
+    )
 
 
-def _ngram_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Ints2d, Callable]:
-    lengths = np.array([len(doc) for doc in docs], dtype="i")
-    keys = _token_keys(docs, model.attrs["attr"], model.attrs["fold_width"])
-    position, size = _positions(lengths)
+def check_attr(attr: str) -> None:
+    """Raise ValueError if this is not the name of a spaCy token attribute."""
+    if attr not in NAMES:
+        raise ValueError(
+            f"CharNgramEmbed: attr = {attr!r} is no token attribute of spaCy; "
+            'use one such as "NORM", "LOWER" or "ORTH".'
+        )
+
+
+def _ngram_forward(model: Model, tokens: TokenBatch, is_train: bool) -> tuple[Ints2d, Callable]:
     columns = []
     for number, (left, right) in enumerate(WINDOWS[model.attrs["order"]]):
-        column = np.full(len(keys), number, dtype="uint64")
+        column = np.full(len(tokens), number, dtype="uint64")
         for offset in range(left, right + 1):
-            column = _mix(column, _shifted(keys, position, size, offset))
+            column = _mix(column, tokens.keys[tokens.places + offset])
         columns.append(column)
     return _as_keys(model, np.stack(columns, axis=1)), lambda _: []
 
 
-def _edge_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Ints2d, Callable]:
-    words = _flat_attr(docs, model.attrs["attr"])
-    shapes = _flat_attr(docs, "SHAPE")
-    edges = _map_strings(docs, words, _edges).reshape(-1, N_EDGES - 1)
-    keys = np.concatenate([edges, _mix(np.uint64(N_EDGES), shapes)[:, None]], axis=1)
+def _edge_forward(model: Model, tokens: TokenBatch, is_train: bool) -> tuple[Ints2d, Callable]:
+    keys = np.empty((len(tokens), N_AFFIXES + 1), dtype="uint64")
+    for number, part in enumerate(tokens.blocks):
+        keys[part, :N_AFFIXES] = tokens.affixes(number)[tokens.distinct[number].token_string]
+    keys[:, N_AFFIXES] = _mix(_SHAPE, tokens.shapes)
     return _as_keys(model, keys), lambda _: []
+
+
+def _as_keys(model: Model, keys: Any) -> Ints2d:
+    return cast(Ints2d, model.ops.asarray(keys))
+
+
+def _mix(key: np.ndarray | np.uint64, other: np.ndarray) -> np.ndarray:
+    """Fold another key in; the order of folding matters (as in MurmurHash3's finaliser)."""
+    with np.errstate(over="ignore"):
+        mixed = (key ^ other) * _MULTIPLIER
+        return mixed ^ (mixed >> np.uint64(33))
 
 
 def _rows_init(initializer: Callable, model: Model, X=None, Y=None) -> None:
     shape = (model.get_dim("nV"), model.get_dim("nO"))
     model.set_param("E", initializer(model.ops, shape))
-
-
-def _as_keys(model: Model, keys: Any) -> Ints2d:
-    return cast(Ints2d, model.ops.asarray(keys))
 
 
 def _rows_forward(model: Model, keys: Any, is_train: bool) -> tuple[Floats2d, Callable]:
@@ -104,12 +134,10 @@ def _rows_forward(model: Model, keys: Any, is_train: bool) -> tuple[Floats2d, Ca
     flat = model.ops.as_contig(keys.reshape(-1), dtype="uint64")
     rows = model.ops.hash(flat, model.attrs["seed"]) % E.shape[0]
     rows = rows.reshape(n_tokens, n_keys * rows.shape[1])
-
-    rate = model.attrs["token_dropout"] if is_train else 0.0
-    kept: Any = model.ops.get_dropout_mask((n_tokens, 1), rate)  # scaled
+    kept = _kept_tokens(model, n_tokens, is_train)
 
     def backprop(dY: Floats2d) -> Any:
-        dY = dY * kept if rate else dY
+        dY = dY if kept is None else dY * kept
         dE = model.ops.alloc2f(*E.shape)
         for column in range(rows.shape[1]):
             model.ops.scatter_add(dE, rows[:, column].astype("i"), dY)
@@ -117,79 +145,109 @@ def _rows_forward(model: Model, keys: Any, is_train: bool) -> tuple[Floats2d, Ca
         return keys
 
     Y = model.ops.gather_add(E, rows)
-    return (Y * kept if rate else Y), backprop
+    return (Y if kept is None else Y * kept), backprop
 
 
-def _split_forward(
-    model: Model, docs: list[Doc], is_train: bool
-) -> tuple[list[Floats2d], Callable]:
-    Y, backprop = model.layers[0](docs, is_train)
-    lengths = model.ops.asarray1i([len(doc) for doc in docs])
+def _kept_tokens(model: Model, n_tokens: int, is_train: bool) -> Any:
+    """(token, 1), 0 for dropped tokens, the others scaled up; None without dropout."""
+    rate = model.attrs["token_dropout"] if is_train else 0.0
+    return model.ops.get_dropout_mask((n_tokens, 1), rate) if rate else None
+
+
+def _sum_init(model: Model, X=None, Y=None) -> None:
+    model.layers[0].initialize(X=None if X is None else _batch(model, X))
+
+
+def _batch(model: Model, docs: list[Doc]) -> TokenBatch:
+    return TokenBatch(docs, model.attrs["attr"], model.attrs["fold_width"])
+
+
+def _sum_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:
+    tokens = _batch(model, docs)
+    if model.ops.xp is np:
+        Y, backprop = _run_kernels(model, tokens, is_train)
+    else:
+        Y, backprop = model.layers[0](tokens, is_train)
 
     def backprop_split(dYs: list[Floats2d]) -> list[Doc]:
-        return backprop(model.ops.xp.concatenate(dYs))
+        backprop(model.ops.xp.concatenate(dYs))
+        return []
 
-    return model.ops.unflatten(Y, lengths), backprop_split
-
-
-def _split_init(model: Model, X=None, Y=None) -> None:
-    model.layers[0].initialize(X=X)
+    return model.ops.unflatten(Y, cast(Ints1d, tokens.lengths)), backprop_split
 
 
-def _flat_attr(docs: list[Doc], attr: str) -> np.ndarray:
-    arrays = [doc.to_array(attr).astype("uint64").reshape(-1) for doc in docs]
-    return np.concatenate(arrays) if arrays else np.zeros(0, dtype="uint64")
+class _Table:
+    """A table in one pass over a batch: the rows of each block, and the tokens that get them."""
+
+    def __init__(self, chain: Model, tokens: TokenBatch, is_train: bool):
+        self.keys, self.layer = chain.layers
+        self.tokens = tokens
+        kept = _kept_tokens(self.layer, len(tokens), is_train)
+        self.scale = np.ones(len(tokens), dtype="float32") if kept is None else kept.reshape(-1)
+
+    def add(self, block: int, Y: np.ndarray) -> None:
+        """Add the sum of each token's rows to a block of the output: (token, width) float32."""
+        from ..pytorch.hashed_rows import add_rows
+
+        E: Any = self.layer.get_param("E")
+        for rows in self._rows(block):
+            add_rows(E, rows, self.scale[self.tokens.blocks[block]], Y)
+
+    def scatter(self, dY: np.ndarray) -> None:
+        """Add to the table's gradient, in place if it has one: dY: (token, width) float32."""
+        from ..pytorch.hashed_rows import scatter_rows
+
+        dE: Any = self.layer.maybe_get_grad("E")
+        if dE is None:
+            dE = np.zeros_like(self.layer.get_param("E"))
+        for block, part in enumerate(self.tokens.blocks):
+            for rows in self._rows(block):
+                scatter_rows(dE, rows, self.scale[part], dY[part])
+        if not self.layer.has_grad("E"):
+            self.layer.inc_grad("E", dE)
+
+    def _rows(self, block: int) -> "list[Rows]":
+        seed, size = self.layer.attrs["seed"], self.layer.get_dim("nV")
+        if self.keys.name == "edge_keys":
+            return _edge_rows(self.tokens, block, seed, size)
+        return _ngram_rows(self.tokens, block, self.keys.attrs["order"], seed, size)
 
 
-def _token_keys(docs: list[Doc], attr: str, fold_width: bool) -> np.ndarray:
-    """(token,) uint64 over all docs."""
-    keys = _flat_attr(docs, attr)
-    return _map_strings(docs, keys, _folded) if fold_width else keys
+def _run_kernels(model: Model, tokens: TokenBatch, is_train: bool) -> tuple[Floats2d, Callable]:
+    """What model.layers[0] does with the tokens, written into one array."""
+    layer = model.layers[0]
+    chains = layer.layers if layer.name == "add" else [layer]
+    tables = [_Table(chain, tokens, is_train) for chain in chains]
+    Y = model.ops.alloc2f(len(tokens), model.get_dim("nO"))
+    for block, part in enumerate(tokens.blocks):
+        for table in tables:
+            table.add(block, cast(Any, Y[part]))
+
+    def backprop(dY: Any) -> None:
+        for table in tables:
+            table.scatter(dY)
+
+    return Y, backprop
 
 
-def _map_strings(docs: list[Doc], keys: np.ndarray, function: Callable) -> np.ndarray:
-    """A function of a string, once for each different one of the tokens' keys. (token, ...)"""
-    unique, inverse = np.unique(keys, return_inverse=True)
-    strings: Any = docs[0].vocab.strings if docs else {}
-    return np.array([function(strings[int(key)]) for key in unique], dtype="uint64")[inverse]
+def _ngram_rows(tokens: TokenBatch, block: int, order: int, seed: int, size: int) -> "list[Rows]":
+    from ..pytorch.hashed_rows import Rows, ngram_rows
+
+    windows = np.array(WINDOWS[order], dtype="int64")
+    if order > 1:
+        places = tokens.places[tokens.blocks[block]]
+        return [Rows(ngram_rows(tokens.keys, places, windows, seed, size), None)]
+    distinct = tokens.distinct[block]
+    places = np.arange(len(distinct.keys), dtype="int64")
+    return [Rows(ngram_rows(distinct.keys, places, windows, seed, size), distinct.token_string)]
 
 
-@functools.lru_cache(maxsize=1 << 18)
-def _folded(text: str) -> int:
-    return get_string_id(unicodedata.normalize("NFKC", text))
+def _edge_rows(tokens: TokenBatch, block: int, seed: int, size: int) -> "list[Rows]":
+    from ..pytorch.hashed_rows import Rows, hash_rows
 
-
-@functools.lru_cache(maxsize=1 << 18)
-def _edges(text: str) -> tuple[int, ...]:
-    parts = [f"^{text[:n]}" for n in (1, 2, 3)] + [f"{text[-n:]}$" for n in (1, 2, 3)]
-    return tuple(get_string_id(part) for part in parts)
-
-
-def _positions(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each token's place in its doc, and its doc's length. (token,) each"""
-    size = np.repeat(lengths, lengths)
-    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return np.arange(len(size)) - starts, size
-
-
-def _shifted(keys: np.ndarray, position: np.ndarray, size: np.ndarray, offset: int) -> np.ndarray:
-    """The key `offset` tokens on, a border key where the doc ends."""
-    inside = (position + offset >= 0) & (position + offset < size)
-    index = np.clip(np.arange(len(keys)) + offset, 0, max(len(keys) - 1, 0))
-    return np.where(inside, keys[index], _BORDER)
-
-
-def _mix(key: np.ndarray | np.uint64, other: np.ndarray) -> np.ndarray:
-    """Fold another key in; the order of folding matters (as in MurmurHash3's finaliser)."""
-    with np.errstate(over="ignore"):
-        mixed = (key ^ other) * _MULTIPLIER
-        return mixed ^ (mixed >> np.uint64(33))
-
-
-def check_attr(attr: str) -> None:
-    """Raise ValueError if this is not the name of a spaCy token attribute."""
-    if attr not in NAMES:
-        raise ValueError(
-            f"CharNgramEmbed: attr = {attr!r} is no token attribute of spaCy; "
-            'use one such as "NORM", "LOWER" or "ORTH".'
-        )
+    shapes = _mix(_SHAPE, tokens.shapes[tokens.blocks[block]])[:, None]
+    affix_rows = hash_rows(tokens.affixes(block), seed, size)
+    return [
+        Rows(affix_rows, tokens.distinct[block].token_string),
+        Rows(hash_rows(shapes, seed, size), None),
+    ]

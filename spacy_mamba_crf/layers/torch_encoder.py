@@ -1,14 +1,15 @@
 """A torch encoder over a list of texts as a thinc layer: List[Floats2d] in, List[Floats2d] out."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from thinc.api import ArgsKwargs, Model
 from thinc.types import ArrayXd, Floats2d
 from thinc.util import torch2xp, xp2torch
+from torch import nn
 
-from ..pytorch.bidirectional import NO_WEIGHT_DECAY, BidirectionalEncoder
+from ..pytorch.bidirectional import NO_WEIGHT_DECAY
 from .torch_shim import TorchShim
 
 InT = list[Floats2d]
@@ -16,9 +17,12 @@ OutT = list[Floats2d]
 
 
 def TorchEncoder(
-    encoder: BidirectionalEncoder, nI: int, nO: int, *, mixed_precision: bool = False
+    encoder: nn.Module, nI: int, nO: int, *, mixed_precision: bool = False
 ) -> Model[InT, OutT]:
-    """Wrap an encoder. Its dropout follows thinc's `set_dropout_rate`."""
+    """Wrap an encoder: (token, nI) texts side by side and (text,) lengths in, (token, nO) out.
+
+    Its dropout follows thinc's `set_dropout_rate` through the module's `set_dropout(rate)`.
+    """
     return Model(
         "torch_encoder",
         forward,
@@ -34,8 +38,10 @@ def forward(model: Model[InT, OutT], Xs: InT, is_train: bool) -> tuple[OutT, Cal
     if not sum(sizes):
         return _empty(model, Xs, "nO"), lambda dYs: _empty(model, Xs, "nI")
     shim = cast(TorchShim, model.shims[0])
-    shim._model.set_dropout(model.attrs["dropout_rate"] or 0.0)
-    flat = xp2torch(model.ops.xp.concatenate(Xs), requires_grad=is_train, device=shim.device)
+    encoder: Any = shim._model
+    encoder.set_dropout(model.attrs["dropout_rate"] or 0.0)
+    joined = Xs[0] if len(Xs) == 1 else model.ops.xp.concatenate(Xs)
+    flat = xp2torch(joined, requires_grad=is_train, device=shim.device)
     lengths = torch.tensor(sizes, device=shim.device)
     Y, torch_backprop = shim(ArgsKwargs((flat, lengths), {}), is_train)
 

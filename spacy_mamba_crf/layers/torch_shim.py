@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 from thinc.api import Optimizer, PyTorchGradScaler
 from thinc.shims import PyTorchShim
 from thinc.util import get_torch_default_device, xp2torch
@@ -82,12 +80,16 @@ class _SelectiveDecay:
 
 
 def _serialize(module: nn.Module) -> bytes:
-    return save_safetensors({k: v.contiguous() for k, v in module.state_dict().items()})
+    from safetensors.torch import save
+
+    return save({k: v.contiguous() for k, v in module.state_dict().items()})
 
 
 def _deserialize(module: nn.Module, data: bytes, device: torch.device) -> nn.Module:
+    from safetensors.torch import load
+
     try:
-        module.load_state_dict(load_safetensors(data))
+        module.load_state_dict(load(data))
     except RuntimeError as error:
         raise ValueError(
             f"The saved weights do not fit the encoder that the config describes: {error}"

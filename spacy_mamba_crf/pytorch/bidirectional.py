@@ -1,21 +1,24 @@
 """The encoder: a pre-norm residual stack of mixers that read the text in both directions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .dropout import Dropout
 from .linear import ROWS, Linear
 from .mixer import Mixer, MixerState
 from .padding import flip_index, mirror, pad
 from .scan import runs_ragged
-from .shares import Dropout, encode_in_shares
+from .shares import encode_in_shares
 from .texts import Texts
 
 # Weight decay pulls towards 0, which is no neutral value for these: decay rates, skips and norms.
 NO_WEIGHT_DECAY = ("A_log", "D", "dt_bias", "log_dt", "log_A_real", "A_imag", "norm", "bias")
-# Tokens that run together without gradients: enough for fast matrix products, few enough for cache.
+# Tokens that run together without gradients, where texts need no padding: enough for fast matrix
+# products, few enough for the cache.
 PORTION = 1024
 
 
@@ -108,7 +111,8 @@ class BidirectionalEncoder(nn.Module):
             return self._encode_together(x, lengths)
         y = x.new_empty(len(x), self.width)
         start = 0
-        for portion in _portions(lengths, self.block_size):
+        most = min(PORTION, self.block_size) if self._is_ragged(x) else len(x)
+        for portion in _portions(lengths, self.block_size, most):
             end = start + sum(portion)
             if max(portion) > self.block_size:
                 self._encode_long(x[start:end], y[start:end])
@@ -117,15 +121,18 @@ class BidirectionalEncoder(nn.Module):
             start = end
         return y
 
+    def _is_ragged(self, x: Tensor) -> bool:
+        return self.runs_ragged and runs_ragged(x)
+
     def _encode_together(self, x: Tensor, lengths: list[int]) -> Tensor:
-        if not (self.runs_ragged and runs_ragged(x)):
+        if not self._is_ragged(x):
             sizes = torch.tensor(lengths, device=x.device)
             padded, index = pad(x, sizes)
             return self.encode_padded(padded, sizes).flatten(0, 1)[index]
         tokens = len(x)
         texts = Texts.of_lengths(lengths)
         x = self.input(self.input_dropout(F.pad(x, (0, 0, 0, -tokens % ROWS))))
-        for layer in self.layers:
+        for layer in self._layers():
             x = layer.forward_texts(x, texts)
         return self.output_dropout(self.norm(x[:tokens]))
 
@@ -145,11 +152,14 @@ class BidirectionalEncoder(nn.Module):
         for start in range(0, len(x), self.block_size):
             block = slice(start, start + self.block_size)
             y[block] = self.input(x[block])
-        for layer in self.layers:
+        for layer in self._layers():
             layer.forward_long(y, self.block_size)
         for start in range(0, len(x), self.block_size):
             block = slice(start, start + self.block_size)
             y[block] = self.norm(y[block])
+
+    def _layers(self) -> Iterator[BidirectionalLayer]:
+        return (cast(BidirectionalLayer, layer) for layer in self.layers)
 
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout in the stack."""
@@ -158,12 +168,12 @@ class BidirectionalEncoder(nn.Module):
                 module.p = rate
 
 
-def _portions(lengths: list[int], block_size: int) -> list[list[int]]:
-    """Neighbouring texts of up to PORTION tokens together; longer texts, and long ones, alone."""
+def _portions(lengths: list[int], block_size: int, most: int) -> list[list[int]]:
+    """Neighbouring texts of up to `most` tokens together; longer ones, and long ones, alone."""
     portions: list[list[int]] = []
     tokens = 0
     for length in lengths:
-        if not portions or tokens + length > min(PORTION, block_size):
+        if not portions or tokens + length > most or max(length, portions[-1][-1]) > block_size:
             portions.append([])
             tokens = 0
         portions[-1].append(length)

@@ -25,14 +25,20 @@ _HIGHEST = np.float32(88.37626)
 
 def kernel(function: Callable) -> Any:
     """Compile at the first call for its argument types; other threads run on meanwhile."""
-    return njit(nogil=True, cache=True, error_model="numpy", fastmath=_FASTMATH)(function)
+    return _compiled(function)
 
 
 def inlined(function: Callable) -> Any:
     """A part of kernels, compiled into each of its callers."""
-    return njit(nogil=True, cache=True, error_model="numpy", fastmath=_FASTMATH, forceinline=True)(
-        function
-    )
+    return _compiled(function, forceinline=True)
+
+
+def _compiled(function: Callable, **options: Any) -> Any:
+    options |= {"nogil": True, "error_model": "numpy", "fastmath": _FASTMATH}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder to keep a cache in: each process compiles for itself
+        return njit(**options)(function)
 
 
 @intrinsic

@@ -1,31 +1,17 @@
 """An encoder over a ragged batch, dealt out to threads share by share, forwards and back."""
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from .dropout import random_numbers
 from .threads import deal, run_shares
 
 # Maps the tokens of some texts (token, channel), and the texts' lengths, to (token, width).
 Encode = Callable[[Tensor, list[int]], Tensor]
-
-_local = threading.local()
-
-
-class Dropout(nn.Dropout):
-    """Dropout whose random numbers belong to the share, so that threads leave them the same."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.p:
-            return x
-        kept = torch.empty_like(x).bernoulli_(
-            1 - self.p, generator=getattr(_local, "generator", None)
-        )
-        return x * kept.mul_(1 / (1 - self.p))
 
 
 def encode_in_shares(encode: Encode, x: Tensor, lengths: list[int], module: nn.Module) -> Tensor:
@@ -53,13 +39,9 @@ class _InShares(torch.autograd.Function):
 
         def run(item: tuple[list[int], int]) -> tuple[Tensor, Tensor]:
             share, seed = item
-            _local.generator = torch.Generator().manual_seed(seed)
-            try:
-                with torch.enable_grad():
-                    own = _take(x.detach(), lengths, share).requires_grad_()
-                    return own, encode(own, [lengths[i] for i in share])
-            finally:
-                _local.generator = None
+            with random_numbers(seed), torch.enable_grad():
+                own = _take(x.detach(), lengths, share).requires_grad_()
+                return own, encode(own, [lengths[i] for i in share])
 
         ctx.graphs = run_shares(run, list(zip(shares, seeds)))
         ctx.layout = lengths, shares
@@ -78,7 +60,7 @@ class _InShares(torch.autograd.Function):
 
         gradients = run_shares(run, list(zip(shares, ctx.graphs)))
         del ctx.graphs
-        dx = _join([own[0] for own in gradients], lengths, shares)
+        dx = _join([cast(Tensor, own[0]) for own in gradients], lengths, shares)
         return None, None, None, dx, *(_sum(parts) for parts in zip(*(g[1:] for g in gradients)))
 
 

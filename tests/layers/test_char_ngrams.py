@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import spacy
 from spacy.tokens import Doc
-from thinc.api import Adam, Model, get_current_ops
+from thinc.api import Adam, Model, NumpyOps, fix_random_seed, get_current_ops
 
 from spacy_mamba_crf.architectures import CharNgramEmbed
+from spacy_mamba_crf.layers import token_keys
 from spacy_mamba_crf.layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys
+from spacy_mamba_crf.layers.token_keys import TokenBatch
 
 VOCAB = spacy.blank("zh").vocab
 
@@ -20,16 +22,17 @@ def make_doc(text: str | list[str]) -> Doc:
 def ngram_keys(
     order: int, *docs: Doc, attr: str = "NORM", fold_width: bool = False
 ) -> list[list[int]]:
-    return NgramKeys(order, attr, fold_width).predict(list(docs)).tolist()
+    return NgramKeys(order).predict(TokenBatch(list(docs), attr, fold_width)).tolist()
 
 
 def edge_keys(*words: str, attr: str = "NORM") -> list[list[int]]:
-    return EdgeKeys(attr).predict([make_doc(list(words))]).tolist()
+    return EdgeKeys().predict(TokenBatch([make_doc(list(words))], attr, False)).tolist()
 
 
 @pytest.mark.parametrize(["order", "n_keys"], [(1, 1), (2, 2), (3, 3)])
 def test_a_token_has_one_key_for_each_ngram_that_it_is_part_of(order, n_keys):
-    keys = NgramKeys(order, "NORM", False).predict([make_doc("血壓高"), make_doc("痛")])
+    docs = [make_doc("血壓高"), make_doc("痛")]
+    keys = NgramKeys(order).predict(TokenBatch(docs, "NORM", False))
     assert keys.shape == (4, n_keys) and keys.dtype == "uint64"
 
 
@@ -137,8 +140,8 @@ def test_a_prefix_is_not_taken_for_a_suffix():
 
 
 def test_edge_keys_of_no_token_are_empty():
-    assert EdgeKeys("NORM").predict([make_doc("")]).shape == (0, 7)
-    assert EdgeKeys("NORM").predict([]).shape == (0, 7)
+    for docs in ([make_doc("")], []):
+        assert EdgeKeys().predict(TokenBatch(docs, "NORM", False)).shape == (0, 7)
 
 
 @pytest.mark.parametrize("options", [{}, {"edge_rows": 40}, {"rows": [0, 30]}], ids=str)
@@ -215,11 +218,124 @@ def test_an_update_moves_the_rows_of_the_tokens_seen_only():
     np.testing.assert_array_equal(after[1], before[1])
 
 
+def test_the_gradients_of_two_batches_add_up():
+    embed = CharNgramEmbed(4, [13, 17, 19], edge_rows=23).initialize()
+    docs = [make_doc("高血壓")], [make_doc("頭痛"), make_doc("痛")]
+    gradients = [gradient_of_batches(embed, batches) for batches in ([docs[0]], [docs[1]], docs)]
+    for first, second, both in zip(*gradients):
+        np.testing.assert_allclose(both, first + second, rtol=1e-5, atol=1e-6)
+
+
+def gradient_of_batches(embed: Model, batches) -> list[np.ndarray]:
+    """The gradient of each table when every output of these batches has the gradient 1."""
+    for table in tables(embed):
+        table.set_grad("E", np.zeros_like(table.get_param("E")))
+    for docs in batches:
+        Ys, backprop = embed.begin_update(docs)
+        backprop([np.ones_like(Y) for Y in Ys])
+    return [table.get_grad("E").copy() for table in tables(embed)]
+
+
+MIXED_DOCS = [
+    make_doc("高血壓，高血糖"),
+    make_doc(""),
+    make_doc(["Walking", "walking", "ＣＴ", "CT"]),
+    make_doc("咳"),
+]
+TABLES = pytest.mark.parametrize(
+    "options",
+    [
+        {"rows": [11, 13, 17], "edge_rows": 19, "ngram_dropout": 0.5},
+        {"rows": [0, 13, 0]},
+        {"rows": [], "edge_rows": 19},
+        {"rows": [11], "attr": "ORTH", "fold_width": False},
+    ],
+    ids=str,
+)
+
+
+@TABLES
+@pytest.mark.parametrize("width", [1, 6, 33])
+@pytest.mark.parametrize("docs", [MIXED_DOCS, [make_doc("")], []], ids=["mixed", "empty", "none"])
+def test_the_kernels_give_what_the_layers_give(options, width, docs):
+    embed = CharNgramEmbed(width, **options).initialize()
+    tokens = TokenBatch(docs, embed.attrs["attr"], embed.attrs["fold_width"])
+    expected = embed.layers[0].predict(tokens)
+    found = embed.predict(docs)
+    assert [len(Y) for Y in found] == [len(doc) for doc in docs]
+    np.testing.assert_allclose(
+        np.concatenate([np.zeros((0, width)), *found]), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+@TABLES
+def test_the_kernels_learn_what_the_layers_learn(options):
+    """With the same tokens dropped, the same output and the same gradient of each table."""
+    embed = CharNgramEmbed(6, **options).initialize()
+    layers = embed.layers[0].copy()
+    tokens = TokenBatch(MIXED_DOCS, embed.attrs["attr"], embed.attrs["fold_width"])
+    dY = np.random.default_rng(0).standard_normal((len(tokens), 6)).astype("float32")
+    fix_random_seed(3)
+    expected, backprop = layers.begin_update(tokens)
+    backprop(dY)
+    fix_random_seed(3)
+    found, backprop = embed.begin_update(MIXED_DOCS)
+    backprop(np.split(dY, np.cumsum(tokens.lengths)[:-1]))
+    np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(tables(embed), tables(layers)):
+        np.testing.assert_allclose(ours.get_grad("E"), theirs.get_grad("E"), rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_in_many_blocks_gives_what_it_gives_in_one(monkeypatch):
+    embed = CharNgramEmbed(6, [11, 13, 17], edge_rows=19).initialize()
+    expected = embed.predict(MIXED_DOCS)
+    gradients = gradient_of_batches(embed, [MIXED_DOCS])
+    monkeypatch.setattr(token_keys, "_BLOCK", 4)
+    assert len(TokenBatch(MIXED_DOCS, "NORM", True).blocks) == 3
+    for found, Y in zip(embed.predict(MIXED_DOCS), expected):
+        np.testing.assert_allclose(found, Y, rtol=1e-5, atol=1e-6)
+    for found, dE in zip(gradient_of_batches(embed, [MIXED_DOCS]), gradients):
+        np.testing.assert_allclose(found, dE, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 2**32 - 1])
+@pytest.mark.parametrize("size", [1, 20000, 2**31 + 11])
+def test_a_key_has_the_rows_that_thincs_hash_gives(seed, size):
+    from spacy_mamba_crf.pytorch.hashed_rows import hash_rows
+
+    keys = np.random.default_rng(1).integers(0, 2**64, (500, 2), dtype="uint64")
+    keys[0] = 0, 2**64 - 1
+    expected = NumpyOps().hash(keys.reshape(-1), seed) % size
+    np.testing.assert_array_equal(hash_rows(keys, seed, size), expected.reshape(500, 8))
+
+
+def test_a_string_is_folded_the_same_when_it_is_met_again():
+    first, again = (ngram_keys(1, make_doc("ＣＴ血"), fold_width=True) for _ in range(2))
+    assert first == again == ngram_keys(1, make_doc("CT血"))
+
+
 def test_a_saved_embedding_is_read_into_one_that_was_never_initialized():
     docs = [make_doc("高血壓")]
     embed = CharNgramEmbed(4, [50, 60], edge_rows=70).initialize(X=docs)
     other = CharNgramEmbed(4, [50, 60], edge_rows=70).from_bytes(embed.to_bytes())
     np.testing.assert_array_equal(other.predict(docs)[0], embed.predict(docs)[0])
+
+
+def test_a_pipeline_saved_before_the_keys_were_shared_loads_and_gives_the_same():
+    """thinc reads the nodes in the order of `walk`: these, with attr held by the layers of keys."""
+    embed = CharNgramEmbed(4, [5, 6, 7], edge_rows=8).initialize()
+    chains = ["ngram_keys>>hashed_rows"] * 3 + ["edge_keys>>hashed_rows"]
+    leaves = ["ngram_keys", "hashed_rows"] * 3 + ["edge_keys", "hashed_rows"]
+    message = embed.to_dict()
+    assert [node["name"] for node in message["nodes"]] == ["split_by_doc", "add", *chains, *leaves]
+    settings = message["attrs"][0]
+    for node, attrs in zip(message["nodes"], message["attrs"]):
+        if node["name"] in ("ngram_keys", "edge_keys"):
+            attrs.update(settings)
+    message["attrs"][0] = {}
+    other = CharNgramEmbed(4, [5, 6, 7], edge_rows=8).from_dict(message)
+    for found, Y in zip(other.predict(MIXED_DOCS), embed.predict(MIXED_DOCS)):
+        np.testing.assert_array_equal(found, Y)
 
 
 @pytest.mark.parametrize(

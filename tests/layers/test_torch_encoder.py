@@ -20,6 +20,7 @@ def variant(request) -> str:
 def make_layer(variant: str, seed: int = 0, **options) -> Model:
     torch.manual_seed(seed)
     sizes = {"depth": 2, "d_state": 4, "headdim": 4, "input_width": N_IN}
+    sizes["cpu_precision"] = "float32"
     return MambaEncoder(N_OUT, variant=variant, **(sizes | options))
 
 
@@ -49,6 +50,18 @@ def test_training_and_predicting_give_the_same_output_without_dropout(variant):
     trained, _ = layer.begin_update(texts)
     for Y, same in zip(trained, layer.predict(texts)):
         np.testing.assert_allclose(Y, same, rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_changes_predictions_a_little_and_training_not_at_all(variant):
+    texts = random_texts()
+    exact = make_layer(variant)
+    reduced = make_layer(variant, cpu_precision="bfloat16")
+    for Y, same in zip(exact.begin_update(texts)[0], reduced.begin_update(texts)[0]):
+        np.testing.assert_array_equal(Y, same)
+    Ys, near = exact.predict(texts), reduced.predict(texts)
+    assert any((Y != Z).any() for Y, Z in zip(Ys, near))
+    for Y, Z in zip(Ys, near):
+        np.testing.assert_allclose(Y, Z, atol=0.1)
 
 
 def test_the_gradient_of_the_input_is_the_finite_difference(variant):

@@ -4,6 +4,7 @@ The kernels are those of `cpu`; here they work in place on the projection, and w
 its gradient wants them.
 """
 
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from ..lanes import LANES
 from ..texts import Texts
 from .cpu import flat, new_rows, numbers, room_for_states, taps_of
 from .kernels import conv, gate, ssd
+
+_rooms = threading.local()
 
 
 class Sizes(NamedTuple):
@@ -68,8 +71,9 @@ class _Mamba2Inner(torch.autograd.Function):
     ) -> Tensor:
         z, xBC, raw_dt = _parts(projected, sizes)
         dt = F.softplus(raw_dt + dt_bias)  # (token, head)
+        kept = np.zeros(0, np.float32)
         if any(ctx.needs_input_grad):
-            convolved = new_rows(projected, sizes.convolved, texts)
+            convolved = _workspace("convolved", projected, sizes.convolved)
             y = new_rows(projected, sizes.inner, texts)
             out = torch.empty_like(y)
             kept = room_for_states(texts, sizes.inner * sizes.states, ssd.INTERVAL)
@@ -78,7 +82,6 @@ class _Mamba2Inner(torch.autograd.Function):
         else:
             convolved = xBC
             y = out = xBC[:, : sizes.inner]
-            kept = np.zeros(0, np.float32)
         _convolve(xBC, taps, bias, texts, convolved)
         ssd.ssd_forward(
             *_scan_inputs(convolved, dt, A, D, sizes, texts),
@@ -93,36 +96,53 @@ class _Mamba2Inner(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out):
+        if ctx.kept is None:
+            raise RuntimeError(
+                "The gradient of a Mamba-2 block was taken already, and its memory is used up; run "
+                "the block again."
+            )
         projected, taps, bias, dt_bias, A, D, norm_weight, dt, y = ctx.saved_tensors
         sizes, texts = ctx.sizes, ctx.texts
         z, xBC, raw_dt = _parts(projected, sizes)
-        d_projected = new_rows(projected, projected.shape[1], texts)
-        dz, d_xBC, d_raw_dt = _parts(d_projected, sizes)
+        slope = torch.sigmoid(raw_dt + dt_bias)
+        convolved = _workspace("convolved", projected, sizes.convolved)
+        _convolve(xBC, taps, bias, texts, convolved)  # again, rather than kept
+        # From here on each part of the projection gives way to its gradient.
+        projected[texts.tokens :] = 0.0
         d_weight, d_taps, d_bias = (torch.zeros_like(a) for a in (norm_weight, taps, bias))
         d_dt, dA, dD = (torch.zeros_like(a) for a in (dt, A, D))
-
-        dy = torch.empty_like(y)
+        dy = _workspace("dy", projected, sizes.inner)
         gate.gate_backward(
             *(numbers(y), *flat(z), numbers(norm_weight), sizes.groups, np.float32(sizes.eps)),
-            *(len(y), numbers(d_out.contiguous()), numbers(dy), *flat(dz), numbers(d_weight)),
+            *(len(y), numbers(d_out.contiguous()), numbers(dy), *flat(z), numbers(d_weight)),
         )
-        convolved = projected.new_empty(len(projected), sizes.convolved)
-        _convolve(xBC, taps, bias, texts, convolved)  # again, rather than kept
-        d_convolved = torch.empty_like(convolved)
+        d_convolved = _workspace("d_convolved", projected, sizes.convolved)
         dx, dB, dC = _split(d_convolved, sizes)
         ssd.ssd_backward(
             *_scan_inputs(convolved, dt, A, D, sizes, texts),
             *(ctx.kept, numbers(dy), _room_for_one(sizes), True, *flat(dx)),
             *(numbers(d_dt), numbers(dA), flat(dB)[0], *flat(dC), numbers(dD)),
         )
+        ctx.kept = None
         conv.conv_backward(
             *(*flat(xBC), numbers(taps), numbers(bias), np.zeros(0, np.float32), *texts),
-            *(numbers(d_convolved), *flat(d_xBC), numbers(d_taps), numbers(d_bias)),
+            *(numbers(d_convolved), *flat(xBC), numbers(d_taps), numbers(d_bias)),
             np.zeros(0, np.float32),
         )
-        torch.mul(d_dt, torch.sigmoid(raw_dt + dt_bias), out=d_raw_dt)
-        d_dt_bias = d_raw_dt.sum(0)
-        return d_projected, d_taps, d_bias, d_dt_bias, dA, dD, d_weight, None, None
+        torch.mul(d_dt, slope, out=raw_dt)
+        return projected, d_taps, d_bias, raw_dt.sum(0), dA, dD, d_weight, None, None
+
+
+def _workspace(name: str, like: Tensor, width: int) -> Tensor:
+    """(token, width) of this thread's own, overwritten by the next call for the same name.
+
+    Fresh memory costs more than what the kernels do with it.
+    """
+    size = len(like) * width
+    rooms = _rooms.__dict__
+    if name not in rooms or len(rooms[name]) < size:
+        rooms[name] = torch.empty(size)
+    return rooms[name][:size].view(-1, width)
 
 
 def _parts(projected: Tensor, sizes: Sizes) -> tuple[Tensor, ...]:
