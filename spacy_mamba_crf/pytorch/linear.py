@@ -25,14 +25,17 @@ class Linear(nn.Linear):
     bf16 = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():
-            return super().forward(x)
-        if self.bf16 and not torch.is_grad_enabled():
-            bias = None if self.bias is None else self.bias.bfloat16()
-            return F.linear(x.bfloat16(), self.weight.bfloat16(), bias).float()
-        if not onednn_works():
-            return super().forward(x)
-        return _Product.apply(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias, bf16=self.bf16)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, bf16: bool = False) -> Tensor:
+    """x W^T + b; x: (..., in), weight: (out, in), bias: (out,)."""
+    if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():
+        return F.linear(x, weight, bias)
+    if bf16 and not torch.is_grad_enabled():
+        reduced = None if bias is None else bias.bfloat16()
+        return F.linear(x.bfloat16(), weight.bfloat16(), reduced).float()
+    return _Product.apply(x, weight, bias) if onednn_works() else F.linear(x, weight, bias)
 
 
 class _Product(torch.autograd.Function):

@@ -1,15 +1,26 @@
 """The Mamba-2 block (Dao & Gu 2024) as a plain torch module; checkpoints of mamba-ssm load."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .linear import Linear
+from .linear import Linear, linear
 from .mixer import Mixer, MixerState, inverse_softplus_of_dt, last_inputs
 from .padding import step_mask
-from .scan import MAX_TAPS, causal_conv, gated_rms_norm, mamba2_inner, pad_history, ssd_scan
+from .scan import (
+    MAX_TAPS,
+    causal_conv,
+    fuses,
+    gated_rms_norm,
+    mamba2_inner,
+    mamba2_stream,
+    pad_history,
+    runs_ragged,
+    ssd_scan,
+)
 from .texts import Texts
 
 
@@ -53,7 +64,6 @@ class Mamba2(Mixer):
         chunk_size: int = 64,
     ):
         super().__init__()
-        self.runs_ragged = d_conv <= MAX_TAPS
         self.d_state = d_state
         self.d_conv = d_conv
         self.d_inner = expand * d_model
@@ -69,6 +79,8 @@ class Mamba2(Mixer):
         self.nheads = self.d_inner // headdim
         if self.nheads % ngroups:
             raise ValueError(f"ngroups {ngroups} does not divide the {self.nheads} heads.")
+        self.runs_ragged = d_conv <= MAX_TAPS
+        self.fuses = fuses(self.d_inner, self.nheads, ngroups, d_state, d_conv)
         conv_width = self.d_inner + 2 * ngroups * d_state
         self.in_proj = Linear(d_model, self.d_inner + conv_width + self.nheads, bias=bias)
         self.conv1d = nn.Conv1d(
@@ -90,10 +102,12 @@ class Mamba2(Mixer):
     ) -> tuple[Tensor, MixerState | None]:
         conv_state, ssm_state = (None, None) if state is None else state
         projected = self.in_proj(x)
-        if texts is not None:
-            y = self._fused_inner(projected, texts)
-            if y is not None:
+        if self.fuses and runs_ragged(projected):
+            if texts is not None:
+                y = mamba2_inner(projected, *self._inner(), **self._sizes(), texts=texts)
                 return self.out_proj(y), None
+            if lengths is None and not torch.is_grad_enabled():
+                return self._stream(projected, conv_state, ssm_state)
         group_width = self.ngroups * self.d_state
         z, xBC, dt = projected.split(
             [self.d_inner, self.d_inner + 2 * group_width, self.nheads], dim=-1
@@ -122,17 +136,38 @@ class Mamba2(Mixer):
         history = pad_history(xBC, conv_state, self.d_conv)
         return y, MixerState(last_inputs(history, lengths, self.d_conv), ssm_state)
 
-    def _fused_inner(self, projected: Tensor, texts: Texts) -> Tensor | None:
-        return mamba2_inner(
-            projected,
-            self.conv1d.weight,
-            self.conv1d.bias,
-            self.dt_bias,
-            -torch.exp(self.A_log),
-            self.D,
-            self.norm.weight,
-            groups=self.ngroups,
-            states=self.d_state,
-            eps=self.norm.eps,
-            texts=texts,
+    def carry(self, x: Tensor, state: MixerState | None) -> MixerState:
+        if not (self.fuses and runs_ragged(x)) or torch.is_grad_enabled():
+            return super().carry(x, state)
+        without_z = slice(self.d_inner, None)
+        projection = self.in_proj
+        bias = None if projection.bias is None else projection.bias[without_z]
+        projected = linear(x, projection.weight[without_z], bias, bf16=projection.bf16)
+        states = (None, None) if state is None else state
+        _, conv_state, ssm_state = self._run_stream(projected, *states)
+        return MixerState(conv_state, ssm_state)
+
+    def _stream(
+        self, projected: Tensor, conv_state: Tensor | None, ssm_state: Tensor | None
+    ) -> tuple[Tensor, MixerState]:
+        y, *states = self._run_stream(projected, conv_state, ssm_state)
+        return self.out_proj(y), MixerState(*states)
+
+    def _run_stream(
+        self, projected: Tensor, conv_state: Tensor | None, ssm_state: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return mamba2_stream(
+            *(projected, *self._inner()),
+            **self._sizes(),
+            conv_state=conv_state,
+            ssm_state=ssm_state,
         )
+
+    def _inner(self) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor, Tensor]:
+        """The parameters between the projections."""
+        A = -torch.exp(self.A_log)
+        conv = self.conv1d
+        return conv.weight, conv.bias, self.dt_bias, A, self.D, self.norm.weight
+
+    def _sizes(self) -> dict[str, Any]:
+        return {"groups": self.ngroups, "states": self.d_state, "eps": self.norm.eps}

@@ -28,9 +28,10 @@ __all__ = [
 SELECTIVE_SCAN_BACKENDS = ("reference", "cpu", "cuda")
 SSD_SCAN_BACKENDS = ("reference", "chunked", "cpu", "cuda")
 CAUSAL_CONV_BACKENDS = ("reference", "cpu", "cuda")
-# The CPU kernels' limits: taps of a convolution, and what must divide the width of a norm.
+# What the CPU kernels are made for: taps of a convolution, numbers in a vector, and in a block.
 MAX_TAPS = 4
-NORM_LANES = 16
+LANES = 16
+BLOCK = 64
 
 
 def runs_ragged(x: Tensor) -> bool:
@@ -195,7 +196,7 @@ def gated_rms_norm(y: Tensor, z: Tensor, weight: Tensor, groups: int, eps: float
     y, z: (..., channel); weight: (channel,). Returns (..., channel).
     """
     width = y.shape[-1] // groups
-    if runs_ragged(y) and z.dtype == torch.float32 and width % NORM_LANES == 0:
+    if runs_ragged(y) and z.dtype == torch.float32 and width % LANES == 0:
         normed = _cpu().gated_rms_norm(y.flatten(0, -2), z.flatten(0, -2), weight, groups, eps)
         return normed.view(y.shape)
     gated = (y * F.silu(z)).unflatten(-1, (groups, -1))
@@ -216,18 +217,54 @@ def mamba2_inner(
     states: int,
     eps: float,
     texts: Texts,
-) -> Tensor | None:
+) -> Tensor:
     """What Mamba-2 does between its projections: convolution, scan and gated norm (Dao & Gu 2024).
 
     projected: (token, z | x | B | C | dt), which may be overwritten without gradients; the others
-    as above, dt_bias: (head,). Returns (token, channel), None if the sizes do not suit the kernels.
+    as above, dt_bias: (head,). Returns (token, channel). For sizes that `fuses` admits.
     """
     fused = importlib.import_module(".fused", __package__)
     sizes = fused.Sizes(len(norm_weight), len(A), groups, states, eps)
-    if not sizes.fit() or conv_weight.shape[-1] > MAX_TAPS:
-        return None
     return fused.mamba2_inner(
         *(projected, conv_weight, conv_bias, dt_bias, A, D, norm_weight, sizes, texts)
+    )
+
+
+def mamba2_stream(
+    projected: Tensor,
+    conv_weight: Tensor,
+    conv_bias: Tensor | None,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    norm_weight: Tensor,
+    *,
+    groups: int,
+    states: int,
+    eps: float,
+    conv_state: Tensor | None,
+    ssm_state: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same over a block of longer texts, without gradients: the output and both next states.
+
+    projected: (batch, time, ...), overwritten; without z, only the states are of use. conv_state:
+    (batch, x | B | C, width - 1); ssm_state: (batch, head, channel, state); None for the start.
+    """
+    fused = importlib.import_module(".fused", __package__)
+    sizes = fused.Sizes(len(norm_weight), len(A), groups, states, eps)
+    return fused.mamba2_stream(
+        *(projected, conv_weight, conv_bias, dt_bias, A, D, norm_weight, sizes),
+        *(conv_state, ssm_state),
+    )
+
+
+def fuses(inner: int, heads: int, groups: int, states: int, taps: int) -> bool:
+    """Whether the kernels run the inside of a Mamba-2 block of these sizes in one step."""
+    return (
+        taps <= MAX_TAPS
+        and (inner // heads) % LANES == 0
+        and (inner // groups) % BLOCK == 0
+        and (2 * groups * states) % LANES == 0
     )
 
 

@@ -19,16 +19,12 @@ from .kernels import conv, gate, selective, ssd
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None, texts: Texts):
     """x: (token, channel); weight: (channel, 1, width <= 4); state: (text, channel, width - 1)."""
-    channels, _, width = weight.shape
+    channels = len(weight)
     fill = -channels % LANES
-    missing = conv.TAPS - width
     taps = taps_of(weight, fill)
     if bias is None:
         bias = weight.new_zeros(channels)
-    history = None
-    if state is not None:
-        latest_first = state.flip(-1).transpose(1, 2)  # (text, width - 1, channel)
-        history = F.pad(latest_first, (0, fill, 0, missing)).contiguous()
+    history = None if state is None else history_of(state, fill)
     if fill:
         x, bias = F.pad(x, (0, fill)), F.pad(bias, (0, fill))
     y: Tensor = _CausalConv.apply(_rows(x), taps, bias.contiguous(), history, texts)
@@ -39,6 +35,12 @@ def taps_of(weight: Tensor, fill: int = 0) -> Tensor:
     """(channel, 1, width) -> (lag, channel + fill) of the kernels, 0 where there is nothing."""
     missing = conv.TAPS - weight.shape[-1]
     return F.pad(weight[:, 0].flip(-1).t(), (0, fill, 0, missing)).contiguous()
+
+
+def history_of(state: Tensor, fill: int = 0) -> Tensor:
+    """(text, channel, width - 1) -> (text, lag, channel + fill) of the kernels, latest first."""
+    missing = conv.TAPS - 1 - state.shape[-1]
+    return F.pad(state.flip(-1).transpose(1, 2), (0, fill, 0, missing)).contiguous()
 
 
 def selective_scan(
@@ -63,12 +65,12 @@ def selective_scan(
         x, dt, D = (F.pad(array, (0, fill)) for array in (x, dt, D))
         A = F.pad(A, (0, 0, 0, fill))
     if initial_state is not None:
-        initial_state = _to_blocks(F.pad(initial_state, (0, 0, 0, fill)))
+        initial_state = to_blocks(F.pad(initial_state, (0, 0, 0, fill)))
     y, state = _SelectiveScan.apply(
-        *(_rows(x), _rows(dt), _to_blocks(A), _rows(B), _rows(C), D.contiguous()),
+        *(_rows(x), _rows(dt), to_blocks(A), _rows(B), _rows(C), D.contiguous()),
         *(initial_state, texts),
     )
-    return y[:, :channels], _from_blocks(state)[:, :channels]
+    return y[:, :channels], from_blocks(state)[:, :channels]
 
 
 def ssd_scan(
@@ -104,13 +106,13 @@ def ssd_scan(
             initial_state = initial_state.unflatten(1, (groups, own))
             initial_state = F.pad(initial_state, (0, 0, 0, fill, 0, more)).flatten(1, 2)
     if initial_state is not None:
-        initial_state = _to_blocks(initial_state.flatten(1, 2))
+        initial_state = to_blocks(initial_state.flatten(1, 2))
     y, state = _SSDScan.apply(
         *(_rows(x.flatten(1)), dt.contiguous(), A.contiguous(), _rows(B.flatten(1))),
         *(_rows(C.flatten(1)), D.contiguous(), initial_state, texts, groups),
     )
     y = y.unflatten(1, padded)
-    state = _from_blocks(state).unflatten(1, padded)  # (text, head, channel, state)
+    state = from_blocks(state).unflatten(1, padded)  # (text, head, channel, state)
     if fill or more:
         y, state = (
             array.unflatten(1, (groups, own + more))[:, :, :own, :width].flatten(1, 2)
@@ -304,10 +306,10 @@ def room_for_states(texts: Texts, size: int, interval: int) -> np.ndarray:
     return np.empty(int((-(-lengths // interval)).sum()) * size, np.float32)
 
 
-def _to_blocks(state: Tensor) -> Tensor:
+def to_blocks(state: Tensor) -> Tensor:
     """(..., channel, state) -> (..., block, state, channel of the block)."""
     return state.unflatten(-2, (-1, ssd.BLOCK)).transpose(-1, -2).contiguous()
 
 
-def _from_blocks(state: Tensor) -> Tensor:
+def from_blocks(state: Tensor) -> Tensor:
     return state.transpose(-1, -2).flatten(-3, -2)

@@ -13,9 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..lanes import LANES
 from ..texts import Texts
-from .cpu import flat, new_rows, numbers, room_for_states, taps_of
+from .cpu import (
+    flat,
+    from_blocks,
+    history_of,
+    new_rows,
+    numbers,
+    room_for_states,
+    taps_of,
+    to_blocks,
+)
 from .kernels import conv, gate, ssd
 
 _rooms = threading.local()
@@ -34,12 +42,6 @@ class Sizes(NamedTuple):
     def convolved(self) -> int:
         """Channels that the convolution runs over: x, B and C."""
         return self.inner + 2 * self.groups * self.states
-
-    def fit(self) -> bool:
-        """Whether the kernels take these sizes as they are."""
-        width = self.inner // self.groups
-        heads_fit = (self.inner // self.heads) % LANES == 0
-        return heads_fit and width % ssd.BLOCK == 0 and self.convolved % LANES == 0
 
 
 def mamba2_inner(
@@ -62,6 +64,51 @@ def mamba2_inner(
     return _Mamba2Inner.apply(
         *(projected, taps_of(conv_weight), conv_bias, dt_bias, A, D, norm_weight, sizes, texts)
     )
+
+
+@torch.no_grad()
+def mamba2_stream(
+    projected: Tensor,
+    conv_weight: Tensor,
+    conv_bias: Tensor | None,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    norm_weight: Tensor,
+    sizes: Sizes,
+    conv_state: Tensor | None,
+    ssm_state: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A block of longer texts, from the states that the blocks before it left.
+
+    projected: (batch, time, inner + convolved + head), overwritten; without the columns of z, only
+    the states are wanted. conv_state: (batch, convolved, width - 1); ssm_state: (batch, head,
+    channel, state). Returns (batch, time, inner) and the two states after the block.
+    """
+    batch, time, _ = projected.shape
+    texts = Texts.of_lengths([time] * batch)
+    _, xBC, _ = _parts(projected.flatten(0, 1), sizes)
+    history = None if conv_state is None else history_of(conv_state)
+    next_conv_state = _last_inputs(xBC.view(batch, time, -1), conv_state, conv_weight.shape[-1])
+    if ssm_state is None:
+        ssm_state = projected.new_zeros(
+            batch, sizes.heads, sizes.inner // sizes.heads, sizes.states
+        )
+    state = to_blocks(ssm_state.flatten(1, 2)).clone()  # which the kernel replaces
+
+    z, xBC, raw_dt = _parts(projected.flatten(0, 1), sizes)
+    if conv_bias is None:
+        conv_bias = conv_weight.new_zeros(sizes.convolved)
+    _convolve(xBC, taps_of(conv_weight), conv_bias, texts, xBC, history)
+    y = xBC[:, : sizes.inner]
+    ssd.ssd_forward(
+        *_scan_inputs(xBC, F.softplus(raw_dt + dt_bias), A, D, sizes, texts),
+        *(numbers(state), False, np.zeros(0, np.float32), *flat(y)),
+    )
+    if z.shape[1]:
+        _gate(y, z, norm_weight, sizes, y)
+    next_ssm_state = from_blocks(state).unflatten(1, ssm_state.shape[1:3])
+    return y.unflatten(0, (batch, time)), next_conv_state, next_ssm_state
 
 
 class _Mamba2Inner(torch.autograd.Function):
@@ -87,10 +134,7 @@ class _Mamba2Inner(torch.autograd.Function):
             *_scan_inputs(convolved, dt, A, D, sizes, texts),
             *(_room_for_one(sizes), True, kept, *flat(y)),
         )
-        gate.gate_forward(
-            *(*flat(y), *flat(z), numbers(norm_weight), sizes.groups, np.float32(sizes.eps)),
-            *(len(y), *flat(out)),
-        )
+        _gate(y, z, norm_weight, sizes, out)
         return out
 
     @staticmethod
@@ -146,7 +190,9 @@ def _workspace(name: str, like: Tensor, width: int) -> Tensor:
 
 
 def _parts(projected: Tensor, sizes: Sizes) -> tuple[Tensor, ...]:
-    return projected.split([sizes.inner, sizes.convolved, sizes.heads], dim=1)
+    """z, which may be missing, xBC and dt."""
+    z = projected.shape[1] - sizes.convolved - sizes.heads
+    return projected.split([z, sizes.convolved, sizes.heads], dim=1)
 
 
 def _split(convolved: Tensor, sizes: Sizes) -> tuple[Tensor, ...]:
@@ -154,9 +200,11 @@ def _split(convolved: Tensor, sizes: Sizes) -> tuple[Tensor, ...]:
     return convolved.split([sizes.inner, width, width], dim=1)
 
 
-def _convolve(x: Tensor, taps: Tensor, bias: Tensor, texts: Texts, y: Tensor) -> None:
-    no_history = np.zeros(0, np.float32)
-    conv.conv_forward(*flat(x), numbers(taps), numbers(bias), no_history, *texts, *flat(y))
+def _convolve(
+    x: Tensor, taps: Tensor, bias: Tensor, texts: Texts, y: Tensor, history: Tensor | None = None
+) -> None:
+    before = np.zeros(0, np.float32) if history is None else numbers(history)
+    conv.conv_forward(*flat(x), numbers(taps), numbers(bias), before, *texts, *flat(y))
 
 
 def _scan_inputs(
@@ -172,3 +220,21 @@ def _scan_inputs(
 def _room_for_one(sizes: Sizes) -> np.ndarray:
     """A state for the kernel to work in, one text after the other."""
     return np.empty(sizes.inner * sizes.states, np.float32)
+
+
+def _gate(y: Tensor, z: Tensor, weight: Tensor, sizes: Sizes, out: Tensor) -> None:
+    gate.gate_forward(
+        *(*flat(y), *flat(z), numbers(weight), sizes.groups, np.float32(sizes.eps)),
+        *(len(y), *flat(out)),
+    )
+
+
+def _last_inputs(x: Tensor, before: Tensor | None, width: int) -> Tensor:
+    """The last width - 1 inputs of (batch, time, channel): (batch, channel, width - 1)."""
+    last = x[:, max(x.shape[1] - (width - 1), 0) :].transpose(1, 2)
+    missing = width - 1 - last.shape[2]
+    if not missing:
+        return last.clone()
+    if before is None:
+        return F.pad(last, (missing, 0))
+    return torch.cat([before[..., before.shape[2] - missing :], last], dim=2)
