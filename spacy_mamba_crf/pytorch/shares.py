@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .dropout import random_numbers
-from .threads import deal, run_shares
+from .threads import available_threads, deal, run_shares
 
 # Maps the tokens of some texts (token, channel), and the texts' lengths, to (token, width).
 Encode = Callable[[Tensor, list[int]], Tensor]
@@ -20,7 +20,7 @@ def encode_in_shares(encode: Encode, x: Tensor, lengths: list[int], module: nn.M
     x: (token, channel), the texts side by side; the parameters of `module` are those that `encode`
     uses. Returns (token, width). What `encode` makes of a text must not depend on the others.
     """
-    shares = deal(lengths, torch.get_num_threads() if x.device.type == "cpu" else 1)
+    shares = deal(lengths, available_threads() if x.device.type == "cpu" else 1)
     if len(shares) <= 1:
         return encode(x, lengths)
     if not torch.is_grad_enabled():

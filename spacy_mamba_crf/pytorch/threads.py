@@ -1,9 +1,12 @@
 """One level of threads: the texts of a batch are dealt out, and each share runs on one core.
 
 A share's matrix products and kernels then need no threads of their own, so that torch, BLAS and
-Numba cannot get into each other's way. How many threads there are is torch's setting.
+Numba cannot get into each other's way. How many threads there are is torch's setting, but in the
+worker processes of `nlp.pipe(n_process=...)`, which share the cores already.
 """
 
+import functools
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +19,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def available_threads() -> int:
+    """How many threads may work at once in this process."""
+    _settle_in(os.getpid())
+    return torch.get_num_threads()
+
+
+@functools.cache
+def _settle_in(process: int) -> None:
+    """In a worker process, one thread is enough, unless the environment asks for a number."""
+    asked = any(name in os.environ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
+    if multiprocessing.parent_process() is not None and not asked:
+        torch.set_num_threads(1)
 
 
 def run_shares(function: Callable[[T], R], shares: Sequence[T]) -> list[R]:

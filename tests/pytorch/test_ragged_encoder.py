@@ -1,5 +1,6 @@
 """The encoder in float32 on a CPU: ragged batches, threads, blocks, half precision."""
 
+import multiprocessing
 import random
 import threading
 
@@ -10,7 +11,7 @@ from spacy_mamba_crf.pytorch.bidirectional import BidirectionalEncoder
 from spacy_mamba_crf.pytorch.linear import Linear, onednn_works
 from spacy_mamba_crf.pytorch.mamba import Mamba
 from spacy_mamba_crf.pytorch.mamba2 import Mamba2
-from spacy_mamba_crf.pytorch.threads import deal, run_shares
+from spacy_mamba_crf.pytorch.threads import available_threads, deal, run_shares
 
 WIDTH = 64
 MAKERS = {
@@ -172,3 +173,19 @@ def test_an_error_in_a_share_is_raised_after_all_have_ended(threads):
     with pytest.raises(ValueError, match="share 1"):
         run_shares(fail, [0, 1])
     assert ended == [0]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_process_keeps_to_one_thread(method, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot {method}")
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(available_threads) == 1
+
+
+def test_a_worker_process_takes_the_threads_that_the_environment_asks_for(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(available_threads) == 2

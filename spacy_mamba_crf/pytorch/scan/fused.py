@@ -4,7 +4,6 @@ The kernels are those of `cpu`; here they work in place on the projection, and w
 its gradient wants them.
 """
 
-import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,9 +23,7 @@ from .cpu import (
     taps_of,
     to_blocks,
 )
-from .kernels import conv, gate, ssd
-
-_rooms = threading.local()
+from .kernels import mamba2, ssd
 
 
 class Sizes(NamedTuple):
@@ -96,17 +93,12 @@ def mamba2_stream(
         )
     state = to_blocks(ssm_state.flatten(1, 2)).clone()  # which the kernel replaces
 
-    z, xBC, raw_dt = _parts(projected.flatten(0, 1), sizes)
     if conv_bias is None:
         conv_bias = conv_weight.new_zeros(sizes.convolved)
-    _convolve(xBC, taps_of(conv_weight), conv_bias, texts, xBC, history)
-    y = xBC[:, : sizes.inner]
-    ssd.ssd_forward(
-        *_scan_inputs(xBC, F.softplus(raw_dt + dt_bias), A, D, sizes, texts),
-        *(numbers(state), False, np.zeros(0, np.float32), *flat(y)),
+    y = _predict(
+        *(projected.flatten(0, 1), taps_of(conv_weight), conv_bias, dt_bias, A, D, norm_weight),
+        *(sizes, texts, history, state),
     )
-    if z.shape[1]:
-        _gate(y, z, norm_weight, sizes, y)
     next_ssm_state = from_blocks(state).unflatten(1, ssm_state.shape[1:3])
     return y.unflatten(0, (batch, time)), next_conv_state, next_ssm_state
 
@@ -116,25 +108,18 @@ class _Mamba2Inner(torch.autograd.Function):
     def forward(
         ctx: Any, projected, taps, bias, dt_bias, A, D, norm_weight, sizes, texts
     ) -> Tensor:
-        z, xBC, raw_dt = _parts(projected, sizes)
-        dt = F.softplus(raw_dt + dt_bias)  # (token, head)
-        kept = np.zeros(0, np.float32)
-        if any(ctx.needs_input_grad):
-            convolved = _workspace("convolved", projected, sizes.convolved)
-            y = new_rows(projected, sizes.inner, texts)
-            out = torch.empty_like(y)
-            kept = room_for_states(texts, sizes.inner * sizes.states, ssd.INTERVAL)
-            ctx.save_for_backward(projected, taps, bias, dt_bias, A, D, norm_weight, dt, y)
-            ctx.sizes, ctx.texts, ctx.kept = sizes, texts, kept
-        else:
-            convolved = xBC
-            y = out = xBC[:, : sizes.inner]
-        _convolve(xBC, taps, bias, texts, convolved)
-        ssd.ssd_forward(
-            *_scan_inputs(convolved, dt, A, D, sizes, texts),
-            *(_room_for_one(sizes), True, kept, *flat(y)),
+        if not any(ctx.needs_input_grad):
+            return _predict(projected, taps, bias, dt_bias, A, D, norm_weight, sizes, texts)
+        dt = _step_sizes(projected, dt_bias, sizes)
+        y = new_rows(projected, sizes.inner, texts)
+        out = new_rows(projected, sizes.inner, texts)
+        kept = room_for_states(texts, sizes.inner * sizes.states, ssd.INTERVAL)
+        mamba2.learn(
+            *_inputs(projected, taps, bias, dt, A, D, norm_weight, sizes, texts),
+            *(_room_for_one(sizes), kept, numbers(y), numbers(out)),
         )
-        _gate(y, z, norm_weight, sizes, out)
+        ctx.save_for_backward(projected, taps, bias, dt_bias, A, D, norm_weight, dt, y)
+        ctx.sizes, ctx.texts, ctx.kept = sizes, texts, kept
         return out
 
     @staticmethod
@@ -147,46 +132,68 @@ class _Mamba2Inner(torch.autograd.Function):
             )
         projected, taps, bias, dt_bias, A, D, norm_weight, dt, y = ctx.saved_tensors
         sizes, texts = ctx.sizes, ctx.texts
-        z, xBC, raw_dt = _parts(projected, sizes)
+        raw_dt = _parts(projected, sizes)[2]
         slope = torch.sigmoid(raw_dt + dt_bias)
-        convolved = _workspace("convolved", projected, sizes.convolved)
-        _convolve(xBC, taps, bias, texts, convolved)  # again, rather than kept
-        # From here on each part of the projection gives way to its gradient.
-        projected[texts.tokens :] = 0.0
-        d_weight, d_taps, d_bias = (torch.zeros_like(a) for a in (norm_weight, taps, bias))
-        d_dt, dA, dD = (torch.zeros_like(a) for a in (dt, A, D))
-        dy = _workspace("dy", projected, sizes.inner)
-        gate.gate_backward(
-            *(numbers(y), *flat(z), numbers(norm_weight), sizes.groups, np.float32(sizes.eps)),
-            *(len(y), numbers(d_out.contiguous()), numbers(dy), *flat(z), numbers(d_weight)),
+        d_taps, d_bias, d_dt, dA, dD, d_weight = (
+            torch.zeros_like(array) for array in (taps, bias, dt, A, D, norm_weight)
         )
-        d_convolved = _workspace("d_convolved", projected, sizes.convolved)
-        dx, dB, dC = _split(d_convolved, sizes)
-        ssd.ssd_backward(
-            *_scan_inputs(convolved, dt, A, D, sizes, texts),
-            *(ctx.kept, numbers(dy), _room_for_one(sizes), True, *flat(dx)),
-            *(numbers(d_dt), numbers(dA), flat(dB)[0], *flat(dC), numbers(dD)),
+        mamba2.learn_back(
+            *_inputs(projected, taps, bias, dt, A, D, norm_weight, sizes, texts),
+            *(ctx.kept, numbers(y), numbers(d_out.contiguous()), _room_for_one(sizes)),
+            *(numbers(array) for array in (d_taps, d_bias, d_dt, dA, dD, d_weight)),
         )
         ctx.kept = None
-        conv.conv_backward(
-            *(*flat(xBC), numbers(taps), numbers(bias), np.zeros(0, np.float32), *texts),
-            *(numbers(d_convolved), *flat(xBC), numbers(d_taps), numbers(d_bias)),
-            np.zeros(0, np.float32),
-        )
         torch.mul(d_dt, slope, out=raw_dt)
+        projected[texts.tokens :] = 0.0
         return projected, d_taps, d_bias, raw_dt.sum(0), dA, dD, d_weight, None, None
 
 
-def _workspace(name: str, like: Tensor, width: int) -> Tensor:
-    """(token, width) of this thread's own, overwritten by the next call for the same name.
+def _predict(
+    projected: Tensor,
+    taps: Tensor,
+    bias: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    norm_weight: Tensor,
+    sizes: Sizes,
+    texts: Texts,
+    history: Tensor | None = None,
+    state: Tensor | None = None,
+) -> Tensor:
+    """In place: (token, inner) within projected. The state, if given, is replaced by the last."""
+    dt = _step_sizes(projected, dt_bias, sizes)
+    *inputs, offsets, reverse = _inputs(projected, taps, bias, dt, A, D, norm_weight, sizes, texts)
+    before = np.zeros(0, np.float32) if history is None else numbers(history)
+    room = _room_for_one(sizes) if state is None else numbers(state)
+    gated = _parts(projected, sizes)[0].shape[1] > 0
+    mamba2.predict(
+        *(*inputs[:4], before, *inputs[4:], offsets, reverse, room, state is None, gated)
+    )
+    return _parts(projected, sizes)[1][:, : sizes.inner]
 
-    Fresh memory costs more than what the kernels do with it.
-    """
-    size = len(like) * width
-    rooms = _rooms.__dict__
-    if name not in rooms or len(rooms[name]) < size:
-        rooms[name] = torch.empty(size)
-    return rooms[name][:size].view(-1, width)
+
+def _step_sizes(projected: Tensor, dt_bias: Tensor, sizes: Sizes) -> Tensor:
+    """dt: (token, head)."""
+    return F.softplus(_parts(projected, sizes)[2] + dt_bias)
+
+
+def _inputs(
+    projected: Tensor,
+    taps: Tensor,
+    bias: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    D: Tensor,
+    norm_weight: Tensor,
+    sizes: Sizes,
+    texts: Texts,
+) -> tuple[Any, ...]:
+    """What the kernels have in common, in their order."""
+    return (
+        *(*flat(projected), numbers(taps), numbers(bias), numbers(dt), numbers(A), sizes.groups),
+        *(numbers(D), numbers(norm_weight), np.float32(sizes.eps), *texts),
+    )
 
 
 def _parts(projected: Tensor, sizes: Sizes) -> tuple[Tensor, ...]:
@@ -195,38 +202,9 @@ def _parts(projected: Tensor, sizes: Sizes) -> tuple[Tensor, ...]:
     return projected.split([z, sizes.convolved, sizes.heads], dim=1)
 
 
-def _split(convolved: Tensor, sizes: Sizes) -> tuple[Tensor, ...]:
-    width = sizes.groups * sizes.states
-    return convolved.split([sizes.inner, width, width], dim=1)
-
-
-def _convolve(
-    x: Tensor, taps: Tensor, bias: Tensor, texts: Texts, y: Tensor, history: Tensor | None = None
-) -> None:
-    before = np.zeros(0, np.float32) if history is None else numbers(history)
-    conv.conv_forward(*flat(x), numbers(taps), numbers(bias), before, *texts, *flat(y))
-
-
-def _scan_inputs(
-    convolved: Tensor, dt: Tensor, A: Tensor, D: Tensor, sizes: Sizes, texts: Texts
-) -> tuple[Any, ...]:
-    x, B, C = _split(convolved, sizes)
-    return (
-        *(*flat(x), numbers(dt), numbers(A), flat(B)[0], *flat(C), sizes.groups, numbers(D)),
-        *(*texts, sizes.inner),
-    )
-
-
 def _room_for_one(sizes: Sizes) -> np.ndarray:
     """A state for the kernel to work in, one text after the other."""
     return np.empty(sizes.inner * sizes.states, np.float32)
-
-
-def _gate(y: Tensor, z: Tensor, weight: Tensor, sizes: Sizes, out: Tensor) -> None:
-    gate.gate_forward(
-        *(*flat(y), *flat(z), numbers(weight), sizes.groups, np.float32(sizes.eps)),
-        *(len(y), *flat(out)),
-    )
 
 
 def _last_inputs(x: Tensor, before: Tensor | None, width: int) -> Tensor:
