@@ -79,15 +79,25 @@ def RecurrentEncoder(
     depth: int,
     kind: str = "LSTM",
     input_width: int | None = None,
+    cpu_precision: str = "auto",
 ) -> Model[list[Floats2d], list[Floats2d]]:
     """spacy_mamba_crf.RecurrentEncoder.v1: `depth` bidirectional LSTM or GRU layers.
 
     Takes the place of a MambaEncoder, for comparison: one (token, input_width) array a text in, one
     (token, width) array out; input_width is width if not given. kind: "LSTM" | "GRU". Each
-    direction has half the width. Raises ValueError for an unknown kind or an odd width.
+    direction has half the width. cpu_precision: of predictions on a CPU, "float32", "bfloat16", or
+    "auto": bfloat16 for an LSTM where the CPU multiplies it natively. Raises ValueError for an
+    unknown kind or precision, or an odd width.
     """
     _check_positive("RecurrentEncoder", width=width, depth=depth, input_width=input_width or width)
-    encoder = RecurrentModule(width, depth, kind, input_width)
+    if cpu_precision not in CPU_PRECISIONS:
+        raise ValueError(
+            f"RecurrentEncoder: cpu_precision = {cpu_precision!r} is unknown; choose one of "
+            f"{', '.join(CPU_PRECISIONS)}."
+        )
+    fast = kind == "LSTM" and has_fast_bfloat16()
+    bf16 = fast if cpu_precision == "auto" else cpu_precision == "bfloat16"
+    encoder = RecurrentModule(width, depth, kind, input_width, bf16=bf16)
     return TorchEncoder(encoder, input_width or width, width)
 
 

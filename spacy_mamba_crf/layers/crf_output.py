@@ -8,14 +8,17 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from thinc.api import Model
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device, torch2xp, xp2torch
 
 from ..pytorch.crf import NEG_INF, Gradient, Potentials
+from ..pytorch.linear import ROWS, linear
 from ..pytorch.schemes import TagSet
 
 _PARAMS = ("transitions", "start", "end")
+_ROWS_AT_ONCE = 128 * ROWS
 
 
 def Emissions(nO: int | None = None, nI: int | None = None) -> Model[Floats2d, Floats2d]:
@@ -115,15 +118,30 @@ def _emissions_init(model: Model, X=None, Y=None) -> None:
 
 
 def _emissions_forward(model: Model, X: Floats2d, is_train: bool) -> tuple[Floats2d, Callable]:
-    W: Any = model.get_param("W")
-    b: Any = model.get_param("b")
+    W = xp2torch(model.get_param("W"))
+    b = xp2torch(model.get_param("b"))
+    x = xp2torch(X)
 
     def backprop(dY: Floats2d) -> Floats2d:
-        model.inc_grad("b", dY.sum(axis=0))
-        model.inc_grad("W", model.ops.gemm(dY, X, trans1=True))
-        return model.ops.gemm(dY, W)
+        dy = xp2torch(dY)
+        model.inc_grad("b", cast(FloatsXd, torch2xp(dy.sum(0))))
+        model.inc_grad("W", cast(FloatsXd, torch2xp(dy.T @ x)))
+        return cast(Floats2d, torch2xp(dy @ W))
 
-    return model.ops.gemm(X, W, trans2=True) + b, backprop
+    with torch.no_grad():
+        return cast(Floats2d, torch2xp(_linear(x, W, b))), backprop
+
+
+def _linear(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """x W^T + b, some rows at a time, and always a multiple of ROWS."""
+    y = x.new_empty(len(x), len(W))
+    whole = len(x) // ROWS * ROWS
+    for start in range(0, whole, _ROWS_AT_ONCE):
+        stop = min(start + _ROWS_AT_ONCE, whole)
+        y[start:stop] = linear(x[start:stop], W, b)
+    rest = F.pad(x[whole:], (0, 0, 0, whole + ROWS - len(x)))
+    y[whole:] = linear(rest, W, b)[: len(x) - whole]
+    return y
 
 
 def _transitions_init(model: Model, X=None, Y=None) -> None:

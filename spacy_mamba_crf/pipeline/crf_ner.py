@@ -204,19 +204,18 @@ class CRFEntityRecognizer(TrainablePipe):
         return decode(docs, scores, potentials, self.tagset, self.probabilities)
 
     def set_annotations(self, docs: Iterable[Doc], scores: list[list[PredictedEntity]]) -> None:
-        """Add predicted entities to doc.ents beside those already there."""
+        """Add predicted entities to doc.ents beside those already there, in linear time."""
         for doc, predicted in zip(docs, scores):
             preset = list(doc.ents)
+            free = _free_tokens(doc, preset)
             user_data: dict[Any, Any] = doc.user_data
-            taken = {i for ent in preset for i in range(ent.start, ent.end)}
             spans = []
-            for entity in predicted:
-                if taken.isdisjoint(range(entity.start, entity.end)):
-                    span = Span(doc, entity.start, entity.end, label=entity.label)
-                    user_data[_probability_key(span)] = (entity.label, entity.prob)
+            for start, end, label, prob in predicted:
+                if free is None or free[start:end].all():
+                    span = Span(doc, start, end, label=label)
+                    user_data[_probability_key(span)] = (label, prob)
                     spans.append(span)
-            blocked = [doc[i : i + 1] for i in _blocked(doc)]
-            doc.set_ents(preset + spans, blocked=blocked, default="outside")
+            doc.set_ents(preset + spans, blocked=_blocked(doc), default="outside")
             if self.spans_key is not None:
                 _set_span_group(doc, self.spans_key, self.probabilities)
 
@@ -325,7 +324,21 @@ def _set_span_group(doc: Doc, key: str, with_scores: bool) -> None:
     doc.spans[key] = group
 
 
-def _blocked(doc: Doc) -> list[int]:
-    """Tokens that were set never to be an entity (`doc.set_ents(blocked=...)`)."""
+def _free_tokens(doc: Doc, preset: list[Span]) -> np.ndarray | None:
+    """(token,) bool: tokens that are in no entity yet; None if all."""
+    if not preset:
+        return None
+    free = np.ones(len(doc), dtype=bool)
+    for ent in preset:
+        free[ent.start : ent.end] = False
+    return free
+
+
+def _blocked(doc: Doc) -> list[Span]:
+    """Tokens set never to be an entity (`doc.set_ents(blocked=...)`), neighbours as one span."""
     flags = doc.to_array(["ENT_IOB", "ENT_TYPE"]).reshape(-1, 2)
-    return np.flatnonzero((flags[:, 0] == 3) & (flags[:, 1] == 0)).tolist()
+    blocked = (flags[:, 0] == 3) & (flags[:, 1] == 0)
+    if not blocked.any():
+        return []
+    edges = np.flatnonzero(np.diff(blocked, prepend=False, append=False)).tolist()
+    return [doc[start:end] for start, end in zip(edges[::2], edges[1::2])]

@@ -1,22 +1,14 @@
 """From emissions to entities with their probabilities, for a whole batch at once."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from spacy.tokens import Doc
 from thinc.types import Floats2d
-from thinc.util import xp2torch
+from thinc.util import get_array_module, xp2torch
 
-from ..pytorch.crf import (
-    NEG_INF,
-    Potentials,
-    SpanQuery,
-    forward_backward,
-    span_log_probability,
-    viterbi,
-)
+from ..pytorch.crf import NEG_INF, Potentials, SpanQuery, ragged
 from ..pytorch.schemes import TagSet
 from .tag_masks import decoding_mask
 
@@ -31,26 +23,21 @@ class PredictedEntity(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The docs of a batch that have tokens, padded: (batch, time, tag) and (batch,)."""
+    """The docs of a batch side by side: emissions (token, tag); offsets (doc + 1,), on the CPU."""
 
     emissions: torch.Tensor
-    lengths: torch.Tensor
+    offsets: np.ndarray
 
-    def stack_masks(self, masks: Sequence[np.ndarray | None]) -> torch.Tensor:
-        """(token, tag) masks -> (batch, time, tag) bool; None admits every tag."""
-        stacked = np.ones(tuple(self.emissions.shape), dtype=bool)
-        for row, mask in zip(stacked, masks):
-            if mask is not None:
-                row[: len(mask)] = mask
-        return torch.from_numpy(stacked).to(self.emissions.device)
+    def put(self, array: np.ndarray) -> torch.Tensor:
+        """An array as a tensor where the emissions are."""
+        return torch.from_numpy(array).to(self.emissions.device)
 
 
-def pad_scores(scores: list[Floats2d]) -> Batch:
-    """Emissions (token, tag) of docs that all have tokens, as one padded batch on their device."""
-    tensors = [xp2torch(doc_scores) for doc_scores in scores]
-    emissions = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
-    lengths = torch.tensor([len(tensor) for tensor in tensors], device=emissions.device)
-    return Batch(emissions, lengths)
+def join_scores(scores: list[Floats2d]) -> Batch:
+    """The emissions of some docs, each (token, tag), as one batch on their device."""
+    offsets = np.cumsum([0, *map(len, scores)], dtype=np.int64)
+    together = scores[0] if len(scores) == 1 else get_array_module(scores[0]).concatenate(scores)
+    return Batch(xp2torch(together), offsets)
 
 
 @torch.no_grad()
@@ -63,34 +50,31 @@ def decode(
 ) -> list[list[PredictedEntity]]:
     """The entities of the best tag sequence of each doc, those already in doc.ents included."""
     results: list[list[PredictedEntity]] = [[] for _ in docs]
-    numbers = [i for i, doc in enumerate(docs) if len(doc)]
-    if not numbers:
+    if not docs:
         return results
-    batch = pad_scores([scores[i] for i in numbers])
+    batch = join_scores(scores)
     constrained = bool((potentials.start == NEG_INF).any())
-    masks = [decoding_mask(docs[i], tagset, constrained) for i in numbers]
-    allowed = None if all(mask is None for mask in masks) else batch.stack_masks(masks)
-    paths, _ = viterbi(batch.emissions, batch.lengths, potentials, allowed)
-    tags = paths.cpu().numpy()
-    found = []  # (row, start, end, label)
-    for row, i in enumerate(numbers):
-        found += [(row, *entity) for entity in tagset.decode(tags[row, : len(docs[i])])]
+    mask = decoding_mask(docs, batch.offsets, tagset, constrained)
+    allowed = None if mask is None else batch.put(mask)
+    best, _ = ragged.viterbi(*batch, potentials, allowed)
+    tags = best.cpu().numpy()
+    found = tagset.entities(tags, batch.offsets)
     probs: list[float] | list[None] = [None] * len(found)
-    if with_probabilities and found:
-        lattice = forward_backward(batch.emissions, batch.lengths, potentials, allowed)
-        query = _span_query(found, tags, tagset, batch.emissions.device)
-        probs = span_log_probability(lattice, query).exp().clamp(max=1.0).tolist()
-    for (row, start, end, label), prob in zip(found, probs):
-        entity = PredictedEntity(start, end, tagset.labels[label], prob)
-        results[numbers[row]].append(entity)
+    if with_probabilities and len(found):
+        query = _span_query(found, tags, batch, tagset)
+        log_p = ragged.span_log_probability(*batch, potentials, query, allowed)
+        probs = log_p.exp().clamp(max=1.0).tolist()
+    for (doc, start, end, label), prob in zip(found.tolist(), probs):
+        results[doc].append(PredictedEntity(start, end, tagset.labels[label], prob))
     return results
 
 
-def _span_query(
-    found: list[tuple[int, int, int, int]], tags: np.ndarray, tagset: TagSet, device: torch.device
-) -> SpanQuery:
-    row, start, end, label = np.array(found, dtype="int64").T
+def _span_query(found: np.ndarray, tags: np.ndarray, batch: Batch, tagset: TagSet) -> SpanQuery:
+    """found: (entity, 4), see `TagSet.entities`; tags: (token,)."""
+    doc, start, end, label = found.T
+    first = batch.offsets[doc]
     inside = np.array([tagset.number("I", i) for i in range(len(tagset.labels))])
-    goes_on = inside[label] if tagset.scheme == "BIO" else np.full(len(row), -1)
-    columns = (row, start, end, tags[row, start], inside[label], tags[row, end - 1], goes_on)
-    return SpanQuery(*(torch.from_numpy(column).to(device) for column in columns))
+    goes_on = inside[label] if tagset.scheme == "BIO" else np.full(len(doc), -1)
+    first_tag, last_tag = tags[first + start], tags[first + end - 1]
+    columns = (doc, start, end, first_tag, inside[label], last_tag, goes_on)
+    return SpanQuery(*(batch.put(np.ascontiguousarray(column)) for column in columns))

@@ -8,16 +8,10 @@ from spacy.training import Example
 from thinc.types import Floats2d
 from thinc.util import torch2xp
 
-from ..pytorch.crf import (
-    Gradient,
-    Lattice,
-    Potentials,
-    expected_counts,
-    forward_backward,
-    loss_and_gradient,
-)
+from ..pytorch.crf import Gradient, Potentials
+from ..pytorch.crf.ragged import loss_and_gradient, partition_and_counts
 from ..pytorch.schemes import TagSet
-from .decoding import Batch, pad_scores
+from .decoding import Batch, join_scores
 from .tag_masks import containing_mask, target_mask
 
 
@@ -39,27 +33,20 @@ def annotation_loss(
 ) -> Loss:
     """-log p(annotation | text), marginal over what is not annotated (Tsuboi et al. 2008).
 
-    A span under `incorrect_spans_key` adds -log(1 - p(span)). Gradients are means over the docs.
-    Raises ValueError if a forbidden span is annotated as an entity, too.
+    A span under `incorrect_spans_key` adds -log(1 - p(span)). Gradients are means over the docs
+    that have tokens. Raises ValueError if a forbidden span is annotated as an entity, too.
     """
-    kept = [i for i, doc_scores in enumerate(scores) if len(doc_scores)]
-    batch = pad_scores([scores[i] for i in kept])
-    masks = [target_mask(examples[i], tagset) for i in kept]
-    target = batch.stack_masks(masks)
-    weights = torch.full((len(kept),), 1.0 / len(kept), dtype=torch.float64)
-    weights = weights.to(batch.emissions.device)
-    losses, gradient = loss_and_gradient(
-        batch.emissions, batch.lengths, potentials, target, weights=weights
-    )
+    batch = join_scores(scores)
+    masks = [target_mask(example, tagset) for example in examples]
+    target = batch.put(np.concatenate(masks))
+    losses, gradient = loss_and_gradient(*batch, potentials, target, _mean_weights(batch))
     value = float(losses.sum())
     if incorrect_spans_key is not None:
-        forbidden = _forbidden_spans(
-            [examples[i] for i in kept], masks, incorrect_spans_key, tagset
-        )
+        forbidden = _forbidden_spans(examples, masks, incorrect_spans_key, tagset)
         if forbidden:
-            extra, gradient = _add_forbidden(forbidden, batch, target, potentials, gradient)
+            extra, gradient = _add_forbidden(forbidden, batch, masks, potentials, gradient)
             value += extra
-    return Loss(value, _unpad(gradient.emissions, scores, kept), gradient)
+    return Loss(value, _split(gradient.emissions, batch), gradient)
 
 
 @torch.no_grad()
@@ -73,33 +60,30 @@ def rehearsal_loss(
 
     What the student says of labels learnt since is left alone.
     """
-    kept = [i for i, doc_scores in enumerate(scores) if len(doc_scores)]
-    batch = pad_scores([scores[i] for i in kept])
-    tutor_batch = pad_scores([tutor_scores[i] for i in kept])
+    batch, tutor_batch = join_scores(scores), join_scores(tutor_scores)
     known = torch.zeros_like(batch.emissions, dtype=torch.bool)
-    n_known = tutor_batch.emissions.shape[-1]
-    known[..., :n_known] = True
-    weights = torch.full((len(kept),), 1.0 / len(kept), dtype=torch.float64)
-    weights = weights.to(batch.emissions.device)
-    student = forward_backward(batch.emissions, batch.lengths, potentials, known)
-    tutor = forward_backward(tutor_batch.emissions, tutor_batch.lengths, tutor_potentials)
-    student_counts = expected_counts(student, weights)
-    tutor_counts = expected_counts(tutor, weights)
-    divergence = _expected_score(tutor, tutor_counts) - float((weights * tutor.log_partition).sum())
-    divergence -= _expected_score(student, tutor_counts)
-    divergence += float((weights * student.log_partition).sum())
-    parts = []
-    for own, taught in zip(student_counts, tutor_counts):
-        own = own.clone()
+    known[:, : tutor_batch.emissions.shape[1]] = True
+    weights = _mean_weights(batch)
+    student, counts = partition_and_counts(*batch, potentials, weights, known)
+    tutor, tutor_counts = partition_and_counts(*tutor_batch, tutor_potentials, weights)
+    divergence = float((weights * (student - tutor)).sum())
+    divergence += _expected_score(tutor_batch, tutor_potentials, tutor_counts)
+    divergence -= _expected_score(batch, potentials, tutor_counts)
+    for own, taught in zip(counts, tutor_counts):
         own[tuple(slice(0, size) for size in taught.shape)] -= taught
-        parts.append(own)
-    gradient = Gradient(*parts)
-    return Loss(divergence * len(kept), _unpad(gradient.emissions, scores, kept), gradient)
+    value = divergence * np.count_nonzero(np.diff(batch.offsets))
+    return Loss(value, _split(counts.emissions, batch), counts)
 
 
-def _expected_score(lattice: Lattice, counts: Gradient) -> float:
-    """The mean score, under a lattice's scores, of paths with these expected counts."""
-    scores = (lattice.emissions, *lattice.potentials)
+def _mean_weights(batch: Batch) -> torch.Tensor:
+    """(doc,) float64: 1 / the number of docs that have tokens."""
+    sizes = np.diff(batch.offsets)
+    return batch.put(np.full(len(sizes), 1.0 / max(int(np.count_nonzero(sizes)), 1)))
+
+
+def _expected_score(batch: Batch, potentials: Potentials, counts: Gradient) -> float:
+    """The mean score of paths with these expected counts, of this batch's first tags."""
+    scores = (batch.emissions, *potentials)
     total = 0.0
     for count, score in zip(counts, scores):
         score = score[tuple(slice(0, size) for size in count.shape)]
@@ -110,9 +94,9 @@ def _expected_score(lattice: Lattice, counts: Gradient) -> float:
 def _forbidden_spans(
     examples: list[Example], masks: list[np.ndarray], key: str, tagset: TagSet
 ) -> list[tuple[int, np.ndarray]]:
-    """(row in the batch, mask of the annotation's paths that contain the span) for each."""
+    """(number of the doc, mask of the annotation's paths that contain the span) for each."""
     found = []
-    for row, (example, mask) in enumerate(zip(examples, masks)):
+    for number, (example, mask) in enumerate(zip(examples, masks)):
         spans = example.reference.spans.get(key, [])
         for span in example.get_aligned_spans_y2x(spans, allow_overlap=True):
             containing = containing_mask(mask, span, tagset)
@@ -123,36 +107,40 @@ def _forbidden_spans(
                         f"{span.start}-{span.end}) is annotated as an entity and is also listed as "
                         f"incorrect in doc.spans['{key}']; remove one of the two."
                     )
-                found.append((row, containing))
+                found.append((number, containing))
     return found
 
 
 def _add_forbidden(
     forbidden: list[tuple[int, np.ndarray]],
     batch: Batch,
-    target: torch.Tensor,
+    masks: list[np.ndarray],
     potentials: Potentials,
     gradient: Gradient,
 ) -> tuple[float, Gradient]:
     """Add the loss and the gradient of -log(1 - p(span | annotation)) for each span."""
-    device = batch.emissions.device
-    rows = torch.tensor([row for row, _ in forbidden], device=device)
-    repeated = Batch(batch.emissions[rows], batch.lengths[rows])
-    containing = repeated.stack_masks([mask for _, mask in forbidden])
+    docs = [doc for doc, _ in forbidden]
+    starts, ends = batch.offsets[docs], batch.offsets[np.array(docs) + 1]
+    tokens = np.concatenate([np.arange(*edges) for edges in zip(starts, ends)])
+    places = batch.put(tokens)
+    repeated = Batch(batch.emissions[places], np.cumsum([0, *(ends - starts)]))
+    containing = batch.put(np.concatenate([mask for _, mask in forbidden]))
+    admitted = batch.put(np.concatenate([masks[doc] for doc in docs]))
+    none = batch.put(np.zeros(len(docs)))
     # log p(span | annotation) is minus the loss of the containing paths among the admitted ones.
-    log_odds, _ = loss_and_gradient(*repeated, potentials, containing, target[rows])
+    log_odds, _ = loss_and_gradient(*repeated, potentials, containing, none, admitted)
     p = torch.exp(-log_odds).clamp(max=1 - 1e-6)
-    weights = -(p / (1 - p)) / len(batch.lengths)
-    _, parts = loss_and_gradient(*repeated, potentials, containing, target[rows], weights)
-    emissions = gradient.emissions.index_add(0, rows, parts.emissions)
+    weights = -(p / (1 - p)) * _mean_weights(batch)[docs]
+    _, parts = loss_and_gradient(*repeated, potentials, containing, weights, admitted)
+    emissions = gradient.emissions.index_add(0, places, parts.emissions)
     summed = [a + b for a, b in zip(gradient[1:], parts[1:])]
     return float(-torch.log1p(-p).sum()), Gradient(emissions, *summed)
 
 
-def _unpad(d_emissions: torch.Tensor, scores: list[Floats2d], kept: list[int]) -> list[Floats2d]:
-    """(batch, time, tag) -> one float32 (token, tag) array a doc, in the order of the docs."""
-    d_scores = [doc_scores * 0 for doc_scores in scores]
-    for row, i in enumerate(kept):
-        gradient = torch2xp(d_emissions[row, : len(scores[i])].float().contiguous())
-        d_scores[i] = cast(Floats2d, gradient)
-    return d_scores
+def _split(d_emissions: torch.Tensor, batch: Batch) -> list[Floats2d]:
+    """(token, tag) -> one float32 array a doc."""
+    gradient = d_emissions.float()
+    return [
+        cast(Floats2d, torch2xp(gradient[start:end].contiguous()))
+        for start, end in zip(batch.offsets, batch.offsets[1:])
+    ]

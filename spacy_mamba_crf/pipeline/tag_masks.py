@@ -10,25 +10,29 @@ from ..pytorch.schemes import TagSet
 _INSIDE, _BEGIN = 1, 3  # spaCy's ENT_IOB: 0 missing, 1 inside, 2 outside, 3 begin
 
 
-def decoding_mask(doc: Doc, tagset: TagSet, constrained: bool) -> np.ndarray | None:
-    """The tags that a prediction may use: (token, tag) bool, None if all.
+def decoding_mask(
+    docs: list[Doc], offsets: np.ndarray, tagset: TagSet, constrained: bool
+) -> np.ndarray | None:
+    """The tags that predictions may use: (token, tag) bool over docs side by side, None if all.
 
     Entities already in doc.ents stay exactly as they are, blocked tokens are O, and no entity
     starts (or, under BIOES, ends) on white space. Not `constrained`: every tag can start an
-    entity, because nothing says that the tag before must suit it.
+    entity, because nothing says that the tag before must suit it. offsets: (doc + 1,).
     """
-    flags = doc.to_array([ENT_IOB, ENT_TYPE, IS_SPACE]).reshape(-1, 3)
+    attributes = [ENT_IOB, ENT_TYPE, IS_SPACE]
+    flags = np.concatenate([doc.to_array(attributes).reshape(-1, 3) for doc in docs])
     annotated = (flags[:, 0] == _BEGIN) | (flags[:, 0] == _INSIDE)
     spaces = flags[:, 2] != 0
     if not annotated.any() and not spaces.any():
         return None
-    allowed = np.ones((len(doc), len(tagset)), dtype=bool)
+    allowed = np.ones((len(flags), len(tagset)), dtype=bool)
     edges = tagset.edge_tags() if constrained else np.arange(len(tagset)) > 0
-    allowed[np.ix_(spaces, edges)] = False
+    allowed[spaces] = ~edges
     blocked = (flags[:, 0] == _BEGIN) & (flags[:, 1] == 0)
     _only(allowed, blocked, 0)
-    for ent in doc.ents:
-        _require_entity(allowed, ent, tagset)
+    for doc, start, end in zip(docs, offsets, offsets[1:]):
+        for ent in doc.ents:
+            _require_entity(allowed[start:end], ent, tagset)
     return allowed
 
 

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from .padding import flip_index, mirror, pad
 
@@ -34,11 +35,21 @@ class RecurrentEncoder(nn.Module):
     """depth bidirectional layers of LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014).
 
     width: of the output and of each layer, half for each direction; input_width: width if None;
-    kind: "LSTM" | "GRU". Raises ValueError for an unknown kind or an odd width.
+    kind: "LSTM" | "GRU". bf16: without gradients on a CPU, run in bfloat16. Raises ValueError for
+    an unknown kind or an odd width.
     """
 
-    def __init__(self, width: int, depth: int, kind: str = "LSTM", input_width: int | None = None):
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        kind: str = "LSTM",
+        input_width: int | None = None,
+        *,
+        bf16: bool = False,
+    ):
         super().__init__()
+        self.bf16 = bf16
         if kind not in KINDS:
             raise ValueError(
                 f"RecurrentEncoder: kind = {kind!r} is unknown; choose one of {', '.join(KINDS)}."
@@ -57,6 +68,9 @@ class RecurrentEncoder(nn.Module):
 
         Returns (token, width). A text's result does not depend on what else is in the batch.
         """
+        if self.bf16 and x.dtype == torch.float32 and not (x.is_cuda or torch.is_grad_enabled()):
+            rounded = {name: value.bfloat16() for name, value in self.named_parameters()}
+            return functional_call(self, rounded, (x.bfloat16(), lengths)).float()
         lengths = lengths[lengths > 0]
         size = len(lengths) if x.is_cuda else _GROUP
         if len(lengths) <= size:

@@ -56,52 +56,50 @@ class TagSet:
 
     def edge_tags(self) -> np.ndarray:
         """(tag,) bool: tags of a token at the first or, where the scheme shows it, last edge."""
-        return np.array([tag[0] in "BES" for tag in self.tags])
+        return self._with_letter("BES")
 
     def legal_transitions(self) -> np.ndarray:
         """(from tag, to tag) bool: a tag that continues an entity needs that entity before it."""
-        opened = np.array([self._leaves_open(tag) for tag in self.tags])
-        needed = np.array([self._needs_open(tag) for tag in self.tags])
-        may_close = np.array([self.scheme == "BIO" or not label for label in opened])
-        same = opened[:, None] == needed[None, :]
-        return np.where(needed[None, :] != "", same, may_close[:, None])
+        label = self._labels_of(np.arange(len(self)))
+        same = self._with_letter("BI")[:, None] & (label[:, None] == label)
+        return np.where(self._with_letter("IE"), same, self.legal_end()[:, None])
 
     def legal_start(self) -> np.ndarray:
         """(tag,) bool: tags that may stand first."""
-        return np.array([not self._needs_open(tag) for tag in self.tags])
+        return ~self._with_letter("IE")
 
     def legal_end(self) -> np.ndarray:
         """(tag,) bool: tags that may stand last."""
-        return np.array([self.scheme == "BIO" or not self._leaves_open(tag) for tag in self.tags])
+        return ~self._with_letter("" if self.scheme == "BIO" else "BI")
 
     def decode(self, tags: np.ndarray) -> list[tuple[int, int, int]]:
-        """(start, end, label index) of each entity in a sequence of tag numbers.
+        """(start, end, label index) of each entity in a sequence of tag numbers, see `entities`."""
+        return [tuple(row[1:]) for row in self.entities(tags, np.array([0, len(tags)])).tolist()]
 
-        Sequences without illegal steps are read as they are; in others, a tag that continues
-        nothing opens an entity, and an entity that is not continued ends: conlleval's reading.
+    def entities(self, tags: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """(entity, 4) int64: text, start, end and label index of each entity of some texts.
+
+        tags: (token,) int64, the texts side by side; offsets: (text + 1,), where each starts; start
+        and end, exclusive, count from there. Sequences without illegal steps are read as they are;
+        in others, a tag that continues nothing opens an entity, and an entity that is not continued
+        ends: conlleval's reading.
         """
-        size = len(self.letters)
-        entities: list[tuple[int, int, int]] = []
-        start, open_label = 0, -1
-        for i, tag in enumerate(tags.tolist()):
-            label, letter = divmod(tag - 1, size)
-            name = "O" if tag == 0 else self.letters[letter]
-            if open_label >= 0 and (name in "BOS" or label != open_label):
-                entities.append((start, i, open_label))
-                open_label = -1
-            if name != "O" and open_label < 0:
-                start, open_label = i, label
-            if name in "ES":
-                entities.append((start, i + 1, label))
-                open_label = -1
-        if open_label >= 0:
-            entities.append((start, len(tags), open_label))
-        return entities
+        label = self._labels_of(tags)
+        goes_on = np.zeros(len(tags) + 1, dtype=bool)  # from the token before
+        goes_on[1:-1] = self._with_letter("BI")[tags[:-1]] & self._with_letter("IE")[tags[1:]]
+        goes_on[1:-1] &= label[:-1] == label[1:]
+        goes_on[offsets] = False
+        inside = label >= 0
+        starts = np.flatnonzero(inside & ~goes_on[:-1])
+        ends = np.flatnonzero(inside & ~goes_on[1:]) + 1
+        texts = np.searchsorted(offsets, starts, side="right") - 1
+        firsts = offsets[texts]
+        return np.stack([texts, starts - firsts, ends - firsts, label[starts]], axis=1)
 
-    @staticmethod
-    def _leaves_open(tag: str) -> str:
-        return tag[2:] if tag[0] in "BI" else ""
+    def _labels_of(self, tags: np.ndarray) -> np.ndarray:
+        """The label index of each tag, -1 of O."""
+        return (tags - 1) // len(self.letters)
 
-    @staticmethod
-    def _needs_open(tag: str) -> str:
-        return tag[2:] if tag[0] in "IE" else ""
+    def _with_letter(self, letters: str) -> np.ndarray:
+        """(tag,) bool: tags with one of these letters."""
+        return np.array([False] + [x in letters for x in self.letters] * len(self.labels))

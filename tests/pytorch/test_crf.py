@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 import torchcrf
+from crf_cases import NEG_INF, enumerate_paths, log_sum, query_of, random_potentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_mamba_crf.pytorch.crf import (
     Potentials,
-    SpanQuery,
     expected_counts,
     forward_backward,
     loss_and_gradient,
@@ -21,40 +21,6 @@ from spacy_mamba_crf.pytorch.crf import (
     viterbi,
 )
 from spacy_mamba_crf.pytorch.schemes import TagSet
-
-NEG_INF = float("-inf")
-
-
-def random_potentials(tagset: TagSet, generator: torch.Generator, scale: float = 1.0):
-    """Random scores, -inf where the scheme forbids a step."""
-    size = len(tagset)
-
-    def scores(legal, *shape):
-        values = torch.randn(*shape, generator=generator, dtype=torch.float64) * scale
-        return values.masked_fill(~torch.from_numpy(legal), NEG_INF)
-
-    return Potentials(
-        scores(tagset.legal_transitions(), size, size),
-        scores(tagset.legal_start(), size),
-        scores(tagset.legal_end(), size),
-    )
-
-
-def enumerate_paths(emissions, potentials, allowed=None):
-    """Every path of one text with its score, -inf ones left out: ((tag, ...), score)."""
-    time, size = emissions.shape
-    for tags in itertools.product(range(size), repeat=time):
-        if allowed is not None and not all(allowed[t, tag] for t, tag in enumerate(tags)):
-            continue
-        score = potentials.start[tags[0]] + potentials.end[tags[-1]]
-        score = score + sum(emissions[t, tag] for t, tag in enumerate(tags))
-        score = score + sum(potentials.transitions[a, b] for a, b in itertools.pairwise(tags))
-        if score > NEG_INF:
-            yield tags, float(score)
-
-
-def log_sum(scores) -> float:
-    return float(torch.logsumexp(torch.tensor(list(scores), dtype=torch.float64), 0))
 
 
 @pytest.fixture(params=["BIO", "BIOES"])
@@ -157,12 +123,7 @@ def test_span_probability_is_the_share_of_the_paths_with_exactly_that_span(case)
                     for tags, score in paths
                     if (start, end, label) in tagset.decode(torch.tensor(tags).numpy())
                 ]
-                tags = tagset.span_tags(label, end - start)
-                continuing = tagset.continuing_tag(label)
-                middle = tags[1] if len(tags) > 2 else tags[-1]
-                row = [b, start, end, tags[0], middle, tags[-1]]
-                row.append(-1 if continuing is None else continuing)
-                query = SpanQuery(*(torch.tensor([value]) for value in row))
+                query = query_of(tagset, [(b, start, end, label)])
                 ours = float(span_log_probability(lattice, query).exp()[0])
                 assert ours == pytest.approx(math.exp(log_sum(with_span) - total))
 

@@ -76,6 +76,18 @@ def test_a_text_has_the_same_result_alone_and_in_a_batch(kind):
             assert torch.allclose(encoder(piece, torch.tensor([len(piece)])), expected, atol=1e-6)
 
 
+def test_bfloat16_rounds_predictions_but_not_training(kind):
+    encoder, x = make(kind)
+    expected = encoder(x, LENGTHS)
+    encoder.bf16 = True
+    assert torch.equal(encoder(x, LENGTHS), expected)
+    with torch.no_grad():
+        rounded = encoder(x, LENGTHS)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, expected)
+    assert torch.allclose(rounded, expected, atol=0.02)  # bfloat16 keeps 8 bits of a number
+
+
 def test_dropout_is_set_from_outside():
     encoder, x = make("LSTM")
     encoder.set_dropout(0.5)
@@ -101,6 +113,7 @@ def test_a_config_makes_an_encoder_over_lists_of_arrays(kind):
     [
         ('width = 12\ndepth = 1\nkind = "RNN"', "'RNN' is unknown; choose one of LSTM, GRU"),
         ("width = 13\ndepth = 1", "width = 13 is odd"),
+        ('width = 12\ndepth = 1\ncpu_precision = "half"', "cpu_precision = 'half' is unknown"),
         ("width = 12\ndepth = 0", "depth = 0 must be larger than 0"),
     ],
 )

@@ -1,8 +1,7 @@
-"""A linear-chain CRF (Lafferty et al. 2001): partition, marginals, gradient, Viterbi.
+"""The CRF over a padded batch in plain torch, on any device; on the CPU, the kernels' reference.
 
-Every function works on a padded batch without per-sequence Python work and takes an `allowed` mask
-of tags per token; legality of a tagging scheme is a transition of -inf. Partly annotated text,
-preset entities and forbidden spans are all such masks. Inside, numbers are float64.
+Every function works without per-sequence Python work and takes an `allowed` mask of tags per token.
+Inside, numbers are float64.
 """
 
 from collections.abc import Callable
@@ -11,22 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .padding import flip_index, mirror, step_mask
+from ..padding import flip_index, mirror, step_mask
+from .potentials import NEG_INF, Gradient, Potentials, SpanQuery
 
-NEG_INF = float("-inf")
 # exp() of anything between minus this and this is a normal float64.
 _SAFE_EXPONENT = 600.0
-
-
-class Potentials(NamedTuple):
-    """Scores that do not depend on the text, -inf where a step is illegal; float64.
-
-    transitions: (from tag, to tag); start, end: (tag,). As in pytorch-crf.
-    """
-
-    transitions: Tensor
-    start: Tensor
-    end: Tensor
 
 
 class Lattice(NamedTuple):
@@ -43,15 +31,6 @@ class Lattice(NamedTuple):
     backward: Tensor
     log_partition: Tensor
     potentials: Potentials
-
-
-class Gradient(NamedTuple):
-    """Expected counts: emissions (batch, time, tag), transitions (tag, tag), start, end (tag,)."""
-
-    emissions: Tensor
-    transitions: Tensor
-    start: Tensor
-    end: Tensor
 
 
 def forward_backward(
@@ -175,23 +154,6 @@ def viterbi(
         path.append(current)
     tags = torch.stack(path[::-1], dim=1)
     return tags * step_mask(lengths, time), best_score
-
-
-class SpanQuery(NamedTuple):
-    """Entities whose probability is asked for, one a row; all (span,) int64.
-
-    row: index in the batch; start, end: first token and the token after the last; first, middle,
-    last: tags of its first token, of those between, and of its last if it has more than one;
-    continuing: the tag that may not follow it, -1 if any may.
-    """
-
-    row: Tensor
-    start: Tensor
-    end: Tensor
-    first: Tensor
-    middle: Tensor
-    last: Tensor
-    continuing: Tensor
 
 
 def span_log_probability(lattice: Lattice, query: SpanQuery) -> Tensor:
