@@ -43,8 +43,10 @@ class BidirectionalLayer(nn.Module):
         """Ragged: x (token, width)."""
         normed = self.norm(x)
         y = self.forward_mixer.forward_texts(normed, texts)
-        y = y + self.backward_mixer.forward_texts(normed, texts._replace(reverse=True))
-        return x + self.dropout(y)
+        reversed_y = self.backward_mixer.forward_texts(normed, texts._replace(reverse=True))
+        if torch.is_grad_enabled():
+            return x + self.dropout(y + reversed_y)
+        return self.dropout(y.add_(reversed_y)).add_(x)
 
     def forward_long(self, x: Tensor, block_size: int) -> None:
         """Without gradients: one text (token, width), replaced by its result block by block.

@@ -194,3 +194,27 @@ def test_an_unknown_scheme_is_an_error_that_lists_the_known_ones():
 def test_an_entity_of_no_tokens_is_an_error():
     with pytest.raises(ValueError, match=r"An entity has at least one token, not 0\."):
         TagSet("BIO", ("X",)).span_tags(0, 0)
+
+
+@each_scheme
+def test_entities_of_texts_side_by_side_are_those_of_each_alone(scheme):
+    tagset = TagSet(scheme, ("X", "Y"))
+    tags = np.random.default_rng(0).integers(0, len(tagset), 400)
+    offsets = np.array([0, 0, 1, 1, 90, 91, 200, 400, 400])
+    alone = []
+    for text, (start, end) in enumerate(itertools.pairwise(offsets)):
+        alone += [(text, *entity) for entity in tagset.decode(tags[start:end])]
+    assert len(alone) > 100
+    assert [tuple(row) for row in tagset.entities(tags, offsets).tolist()] == alone
+
+
+def test_no_entity_reaches_into_the_next_text():
+    tagset = TagSet("BIO", ("X",))
+    begin, inside = tagset.number("B", 0), tagset.number("I", 0)
+    tags = np.array([begin, inside, inside, inside])
+    found = tagset.entities(tags, np.array([0, 2, 4]))
+    assert found.tolist() == [[0, 0, 2, 0], [1, 0, 2, 0]]
+
+
+def test_texts_without_tokens_have_no_entities():
+    assert TagSet("BIO", ("X",)).entities(np.array([], dtype=int), np.array([0, 0])).size == 0

@@ -76,7 +76,8 @@ def expected_counts(lattice: Lattice, weights: Tensor) -> Gradient:
     # p(i, then j) = exp(before[i] - top) exp(transition[i, j]) exp(after[j] + top)
     top = before.amax(-1, keepdim=True)
     right = after + top
-    if not right.numel() or float(right.max()) < _SAFE_EXPONENT:
+    highest = torch.cat([right.flatten(), potentials.transitions.flatten()]).max()
+    if float(highest) < _SAFE_EXPONENT:
         right = right.exp() * weights[:, None, None]
         pairs = (before - top).exp().flatten(0, 1).T @ right.flatten(0, 1)
         pairs = pairs * potentials.transitions.exp()
