@@ -29,8 +29,8 @@ _EXPLAINED = {
     "roofline": "The encoder's and the emissions' matrix products alone, each by the fastest "
     "routine that torch has for its shape, over the time of the encoder, of the whole model, and "
     "of `nlp.pipe`.",
-    "precision": "Strict F1 of the pipelines that `spacy project run train` left in `training`, the "
-    "encoder's matrix products in either precision, and tokens per second of their components.",
+    "precision": "Strict F1 of the pipelines that `spacy project run train` left in `training`, "
+    "with products in either precision, and tokens per second of their components.",
     "train": "Characters per second of `nlp.update` with the optimiser's step, at the batches of "
     "each peer's own config.",
 }

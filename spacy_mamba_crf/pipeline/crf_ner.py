@@ -1,6 +1,5 @@
 """`crf_ner`: a named-entity recogniser with a linear-chain CRF, as a trainable spaCy component."""
 
-import warnings
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from spacy.errors import Errors
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.util import check_lexeme_norms
 from spacy.vocab import Vocab
@@ -20,6 +19,7 @@ from ..evaluation.scorer import ner_scorer
 from ..layers.crf_output import add_gradient, read_potentials
 from ..pytorch.crf import Potentials
 from ..pytorch.schemes import TagSet
+from .annotation import annotate, register_extension, set_span_group
 from .decoding import PredictedEntity, decode
 from .learning import Loss, annotation_loss, rehearsal_loss
 
@@ -44,29 +44,6 @@ depth = 2
 variant = "mamba2"
 """
 DEFAULT_CRF_NER_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
-
-
-def _register_extension() -> None:
-    if not Span.has_extension("prob"):
-        Span.set_extension("prob", getter=_probability)
-    elif Span.get_extension("prob")[2] is not _probability:
-        warnings.warn(
-            "Span._.prob is already registered by someone else, so crf_ner cannot set it; the "
-            "probabilities are in doc.spans if the component has a spans_key.",
-            stacklevel=3,
-        )
-
-
-def _probability(span: Span) -> float | None:
-    """What crf_ner found for exactly this span with this label, None for any other."""
-    user_data: dict[Any, Any] = span.doc.user_data
-    label, prob = user_data.get(_probability_key(span), (None, None))
-    return prob if label == span.label_ else None
-
-
-def _probability_key(span: Span) -> tuple[str, str, int, int]:
-    """As spaCy keys extensions, so that Span.as_doc and Doc.from_docs take it along."""
-    return ("._.", "prob", span.start_char, span.end_char)
 
 
 @Language.factory(
@@ -133,7 +110,7 @@ class CRFEntityRecognizer(TrainablePipe):
         incorrect_spans_key: str | None = None,
         scorer: Callable | None = ner_scorer,
     ):
-        _register_extension()
+        register_extension()
         self.vocab = vocab
         self.model = model
         self.name = name
@@ -204,20 +181,11 @@ class CRFEntityRecognizer(TrainablePipe):
         return decode(docs, scores, potentials, self.tagset, self.probabilities)
 
     def set_annotations(self, docs: Iterable[Doc], scores: list[list[PredictedEntity]]) -> None:
-        """Add predicted entities to doc.ents beside those already there, in linear time."""
+        """Add predicted entities to doc.ents beside those already there."""
         for doc, predicted in zip(docs, scores):
-            preset = list(doc.ents)
-            free = _free_tokens(doc, preset)
-            user_data: dict[Any, Any] = doc.user_data
-            spans = []
-            for start, end, label, prob in predicted:
-                if free is None or free[start:end].all():
-                    span = Span(doc, start, end, label=label)
-                    user_data[_probability_key(span)] = (label, prob)
-                    spans.append(span)
-            doc.set_ents(preset + spans, blocked=_blocked(doc), default="outside")
+            annotate(doc, predicted)
             if self.spans_key is not None:
-                _set_span_group(doc, self.spans_key, self.probabilities)
+                set_span_group(doc, self.spans_key, self.probabilities)
 
     def update(
         self,
@@ -312,33 +280,3 @@ class CRFEntityRecognizer(TrainablePipe):
         n_tags = model.get_ref("output_layer").get_dim("nO")
         n_labels = (n_tags - 1) // len(TagSet(scheme, ()).letters)
         return TagSet(scheme, self.labels[:n_labels])
-
-
-def _set_span_group(doc: Doc, key: str, with_scores: bool) -> None:
-    """Copy doc.ents to doc.spans; what was there before the component has the score 1."""
-    group = SpanGroup(doc, name=key, spans=list(doc.ents))
-    if with_scores:
-        probs = [_probability(ent) for ent in doc.ents]
-        scores = [1.0 if prob is None else prob for prob in probs]
-        group.attrs["scores"] = np.array(scores, dtype="float32")
-    doc.spans[key] = group
-
-
-def _free_tokens(doc: Doc, preset: list[Span]) -> np.ndarray | None:
-    """(token,) bool: tokens that are in no entity yet; None if all."""
-    if not preset:
-        return None
-    free = np.ones(len(doc), dtype=bool)
-    for ent in preset:
-        free[ent.start : ent.end] = False
-    return free
-
-
-def _blocked(doc: Doc) -> list[Span]:
-    """Tokens set never to be an entity (`doc.set_ents(blocked=...)`), neighbours as one span."""
-    flags = doc.to_array(["ENT_IOB", "ENT_TYPE"]).reshape(-1, 2)
-    blocked = (flags[:, 0] == 3) & (flags[:, 1] == 0)
-    if not blocked.any():
-        return []
-    edges = np.flatnonzero(np.diff(blocked, prepend=False, append=False)).tolist()
-    return [doc[start:end] for start, end in zip(edges[::2], edges[1::2])]

@@ -1,13 +1,15 @@
 """What a Doc or an Example admits at each token, as (token, tag) masks for the CRF."""
 
+from collections.abc import Iterable
+
 import numpy as np
-from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE
+from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE, ORTH
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..pytorch.schemes import TagSet
 
-_INSIDE, _BEGIN = 1, 3  # spaCy's ENT_IOB: 0 missing, 1 inside, 2 outside, 3 begin
+_INSIDE, _OUTSIDE, _BEGIN = 1, 2, 3  # spaCy's ENT_IOB; 0 is missing
 
 
 def decoding_mask(
@@ -42,9 +44,9 @@ def target_mask(example: Example, tagset: TagSet) -> np.ndarray:
     Tokens without annotation, or whose annotation cannot be aligned, admit every tag that the
     entities beside them leave possible.
     """
-    ents, tags = example.get_aligned_ents_and_ner()
-    target = np.ones((len(tags), len(tagset)), dtype=bool)
-    _only(target, np.array([tag == "O" for tag in tags], dtype=bool), 0)
+    ents, outside = _annotation(example)
+    target = np.ones((len(outside), len(tagset)), dtype=bool)
+    _only(target, outside, 0)
     for ent in ents:
         if ent.label_ in tagset.labels:
             _require_entity(target, ent, tagset)
@@ -65,6 +67,22 @@ def containing_mask(base: np.ndarray, span: Span, tagset: TagSet) -> np.ndarray:
     window = mask[span.start : span.end + 1]
     window &= admitted[: len(window)]
     return mask
+
+
+def _annotation(example: Example) -> tuple[Iterable[Span], np.ndarray]:
+    """The entities, and the tokens annotated as outside, (token,) bool, on the predicted doc.
+
+    Where tokens are the same in both docs, this reads what `get_aligned_ents_and_ner` would align.
+    """
+    predicted, reference = example.predicted, example.reference
+    if not np.array_equal(predicted.to_array(ORTH), reference.to_array(ORTH)):
+        ents, tags = example.get_aligned_ents_and_ner()
+        return ents, np.array([tag == "O" for tag in tags], dtype=bool)
+    if not reference.has_annotation("ENT_IOB"):
+        return [], np.zeros(len(predicted), dtype=bool)
+    flags = reference.to_array([ENT_IOB, ENT_TYPE, IS_SPACE]).reshape(-1, 3)
+    free = (flags[:, 0] != _INSIDE) & ((flags[:, 0] != _BEGIN) | (flags[:, 1] == 0))
+    return reference.ents, (flags[:, 0] == _OUTSIDE) | (free & (flags[:, 2] != 0))
 
 
 def _require_entity(allowed: np.ndarray, ent: Span, tagset: TagSet) -> None:
