@@ -73,7 +73,7 @@ def run_length(report: Report, cores: int, corpus: str, peers: Sequence[str], qu
     expected = dict.fromkeys(peers, 0.0)
     for characters in lengths:
         for peer in peers:
-            if expected[peer] > LIMIT:
+            if LIMIT < expected[peer] < math.inf:
                 report.note(
                     f"{peer} was left out from {characters:,} characters on: it would take about "
                     f"{expected[peer]:.0f} s."

@@ -1,11 +1,11 @@
 """The architectures that configs name; each puts together layers built elsewhere."""
 
 from spacy.tokens import Doc
-from thinc.api import Model, chain, with_array
+from thinc.api import Model, chain
 from thinc.types import Floats2d
 
 from .layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys, SumOfTables, check_attr
-from .layers.crf_output import Emissions, TransitionScores, resize_tagger
+from .layers.crf_output import Emissions, OverTexts, TransitionScores, resize_tagger
 from .layers.torch_encoder import TorchEncoder
 from .pytorch.bidirectional import BidirectionalEncoder
 from .pytorch.linear import has_fast_bfloat16
@@ -159,7 +159,7 @@ def CRFTagger(
     TagSet(scheme, ())  # an unknown scheme is an error here, where the config names it
     output_layer = Emissions(nO, tok2vec.maybe_get_dim("nO"))
     transitions = TransitionScores(nO, transition_scale, constrained=crf)
-    emissions: Model[list[Floats2d], list[Floats2d]] = with_array(output_layer)
+    emissions: Model[list[Floats2d], list[Floats2d]] = OverTexts(output_layer)
     model: Model[list[Doc], list[Floats2d]] = chain(tok2vec, emissions, transitions)
     model.set_ref("tok2vec", tok2vec)
     model.set_ref("output_layer", output_layer)

@@ -32,6 +32,20 @@ def Emissions(nO: int | None = None, nI: int | None = None) -> Model[Floats2d, F
     )
 
 
+def OverTexts(layer: Model[Floats2d, Floats2d]) -> Model[list[Floats2d], list[Floats2d]]:
+    """A layer over the tokens of all texts, as thinc's with_array, but one text is not copied.
+
+    The input of a very long text is the largest array there is.
+    """
+    return Model(
+        "over_texts",
+        _over_texts_forward,
+        init=_over_texts_init,
+        layers=[layer],
+        dims={name: layer.maybe_get_dim(name) for name in layer.dim_names},
+    )
+
+
 def TransitionScores(
     nO: int | None, scale: float, constrained: bool
 ) -> Model[list[Floats2d], list[Floats2d]]:
@@ -105,6 +119,26 @@ def _enlarged(layer: Model, nO: int) -> Model:
         values[tuple(slice(0, size) for size in old.shape)] = old
         new.set_param(name, values)
     return new
+
+
+def _over_texts_init(model: Model, X=None, Y=None) -> None:
+    layer = model.layers[0]
+    layer.initialize(X=model.ops.xp.concatenate(X) if X else None)
+    for name in layer.dim_names:
+        model.set_dim(name, layer.get_dim(name), force=True)
+
+
+def _over_texts_forward(
+    model: Model, Xs: list[Floats2d], is_train: bool
+) -> tuple[list[Floats2d], Callable]:
+    sizes = model.ops.asarray1i([len(X) for X in Xs])
+    joined = Xs[0] if len(Xs) == 1 else model.ops.xp.concatenate(Xs)
+    Y, backprop_layer = model.layers[0](joined, is_train)
+
+    def backprop(dYs: list[Floats2d]) -> list[Floats2d]:
+        return model.ops.unflatten(backprop_layer(model.ops.xp.concatenate(dYs)), sizes)
+
+    return model.ops.unflatten(Y, sizes), backprop
 
 
 def _emissions_init(model: Model, X=None, Y=None) -> None:
