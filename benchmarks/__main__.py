@@ -111,6 +111,12 @@ def _pipeline(report: Report, options: Options) -> None:
     run_pipeline(report, options.counts(), options.corpus_name(), peers, options.quick)
 
 
+def _stages(report: Report, options: Options) -> None:
+    from .stages import run_stages
+
+    run_stages(report, options.one_count(), options.corpus_name(), options.quick)
+
+
 def _length(report: Report, options: Options) -> None:
     from .length import PEERS, run_length
 
@@ -140,6 +146,7 @@ def _precision(report: Report, options: Options) -> None:
 _RUNS: dict[str, Callable[[Report, Options], None]] = {
     "scan": _scan,
     "pipeline": _pipeline,
+    "stages": _stages,
     "length": _length,
     "roofline": _roofline,
     "train": _train,
@@ -148,6 +155,7 @@ _RUNS: dict[str, Callable[[Report, Options], None]] = {
 _HELP = {
     "scan": "Our kernels against the plain loop, mambapy and (on a GPU) mamba-ssm.",
     "pipeline": "Characters per second of nlp.pipe, and the time of one document, of every peer.",
+    "stages": "Where the time of nlp.pipe goes, from text to entities.",
     "length": "Time and memory against the length of one document, 1,000 to 1,000,000 characters.",
     "roofline": "The matrix products alone over the time that the pipeline takes.",
     "train": "Characters per second of nlp.update, against BiLSTM-CRF and spaCy's ner.",

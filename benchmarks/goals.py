@@ -40,6 +40,7 @@ def goals(found: Found) -> list[Goal]:
         *_roofline_goals(found.get("roofline")),
         *_length_goals(found.get("length")),
         _error_goal(found.get("scan")),
+        _probabilities_goal(found.get("stages")),
         *_precision_goals(found.get("precision")),
     ]
 
@@ -164,3 +165,10 @@ def _precision_goals(data: Mapping[str, Any] | None) -> list[Goal]:
     met = None if largest is None else largest <= 0.1
     name = "largest change of F1 by bfloat16 in the encoder"
     return [Goal(name, "precision", "at most 0.1", largest, met)]
+
+
+def _probabilities_goal(data: Mapping[str, Any] | None) -> Goal:
+    share = _summary(data).get("probabilities")
+    percent = None if share is None else 100 * share
+    met = None if percent is None else percent < 10
+    return Goal("entity probabilities, of nlp.pipe", "stages", "below 10 %", percent, met, " %")

@@ -42,6 +42,7 @@ def draw(data: Data, path: Path) -> None:
     drawn: dict[str, tuple[tuple[float, float], Callable[[Figure, Data], None]]] = {
         "scan": ((12, 7), _scan),
         "pipeline": ((12, 6), _pipeline),
+        "stages": ((8, 4), _stages),
         "length": ((11, 4.5), _length),
         "roofline": ((8, 4), _roofline),
         "train": ((8, 4), _train),
@@ -204,6 +205,17 @@ def _roofline(figure: "Figure", data: Data) -> None:
     axes.set_xlim(0, 1.0)
     figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=3)
     figure.suptitle(f"Fraction of the GEMM limit, {data['settings']['cores']} core(s)")
+
+
+def _stages(figure: "Figure", data: Data) -> None:
+    """A bar a stage, the first on top."""
+    axes = figure.subplots()
+    rows = [row for row in data["rows"] if row["stage"] != "nlp.pipe"][::-1]
+    times = [row["microseconds"] for row in rows]
+    bars = axes.barh([row["stage"] for row in rows], times, color=_COLOURS["mamba_crf"])
+    axes.bar_label(bars, [f"{row['share']:.0%}" for row in rows], padding=3)
+    axes.set_xlabel("microseconds a character (with the share of nlp.pipe)")
+    axes.margins(x=0.1)
 
 
 def _precision(figure: "Figure", data: Data) -> None:

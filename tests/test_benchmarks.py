@@ -12,6 +12,7 @@ PEERS = ["--peer", "mamba_crf_small", "--peer", "spacy_ner"]
 COMMANDS = {
     "scan": [],
     "pipeline": ["--corpus", "sample", *PEERS],
+    "stages": ["--corpus", "sample"],
     "length": ["--corpus", "sample", *PEERS[2:], "--peer", "mamba_crf"],
     "roofline": ["--corpus", "sample"],
     "train": ["--corpus", "sample", *PEERS[2:], "--peer", "mamba_crf"],
