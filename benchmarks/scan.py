@@ -25,7 +25,7 @@ class Limits:
     """A run above `gib` of memory or `call` seconds a call is left out; `rounds` at most."""
 
     gib: float = 2.0
-    call: float = 1.5
+    call: float = 1.0
     rounds: int = 5
 
 
@@ -53,21 +53,23 @@ class ScanRunner:
         from .kernels import Size
 
         size = Size(batch, time)
+        rows: dict[str, dict[str, Any]] = {}
+        for name in self.kernels[kernel].candidates:
+            row = {"kernel": kernel, "candidate": name, "mode": mode, "batch": batch, "time": time}
+            why = self._skip(kernel, name, size, mode, self.limits.gib)
+            rows[name] = row | ({"skipped": why} if why else {})
+        if all("skipped" in row for row in rows.values()):
+            return list(rows.values())
         arrays = {
             name: array.to(self.device) for name, array in self.kernels[kernel].make(size).items()
         }
         exact = self._exact(kernel, size, mode, arrays)
-        rows: dict[str, dict[str, Any]] = {}
         turns: dict[str, Callable[[], float]] = {}
         slowest = 0.0
-        for name, candidate in self.kernels[kernel].candidates.items():
-            row = {"kernel": kernel, "candidate": name, "mode": mode, "batch": batch, "time": time}
-            rows[name] = row
-            why = self._skip(kernel, name, size, mode, self.limits.gib)
-            if why:
-                row["skipped"] = why
+        for name, row in rows.items():
+            if "skipped" in row:
                 continue
-            run = _caller(candidate.run, arrays, mode)
+            run = _caller(self.kernels[kernel].candidates[name].run, arrays, mode)
             outputs = run()  # compiles, fills caches
             if exact is not None:
                 row["error"] = _error(outputs, exact)
@@ -77,7 +79,7 @@ class ScanRunner:
             repeats = max(1, int(0.02 / once))
             turns[name] = _repeated(run, repeats, self.device)
             slowest = max(slowest, once * repeats)
-        rounds = max(1, min(self.limits.rounds, int(2.0 / slowest))) if turns else 0
+        rounds = max(1, min(self.limits.rounds, int(self.limits.call / slowest))) if turns else 0
         for name, values in in_turn(turns, rounds).items():
             rows[name] |= {"seconds": statistics.median(values), "rounds": values}
         return list(rows.values())
@@ -111,7 +113,7 @@ def run_scan(report: Report, cores: int, quick: bool) -> None:
         grid = [(1, 16), (2, 40)]
     report.settings |= {"channels": 512, "states": 16, "headline": list(HEADLINE)}
     report.settings |= {"limit_gib": limits.gib, "limit_seconds": limits.call, "cores": cores}
-    headline = Limits(rounds=2 if quick else 9)
+    headline = Limits(call=10.0, rounds=2 if quick else 9)
     for size_limits, sizes in ((headline, [HEADLINE]), (limits, grid)):
         worker = Worker(
             *(ScanRunner, report.device, size_limits), cores=cores, device=report.device

@@ -8,9 +8,9 @@ step. Channels run in blocks of four vectors and are a multiple of BLOCK. States
 import numpy as np
 
 from ...jit import inlined, kernel
-from ...lanes import LANES, broadcast, exp, load, mul, mul_add, splat, store, total
+from ...lanes import LANES, broadcast, exp, load, mul, mul_add, splat, store
+from .blocks import BLOCK, collect, load_block, store_block
 
-BLOCK = 4 * LANES
 # Steps between the states that are kept for the backward pass.
 INTERVAL = 32
 _ZERO = np.float32(0.0)
@@ -40,9 +40,9 @@ def selective_forward(
                 n_kept += 1
             bc = t * bc_stride
             for c in range(0, channels, BLOCK):
-                x0, x1, x2, x3 = _load_block(x, t * x_stride + c)
-                d0, d1, d2, d3 = _load_block(dt, t * dt_stride + c)
-                y0, y1, y2, y3 = _load_block(D, c)
+                x0, x1, x2, x3 = load_block(x, t * x_stride + c)
+                d0, d1, d2, d3 = load_block(dt, t * dt_stride + c)
+                y0, y1, y2, y3 = load_block(D, c)
                 y0, y1, y2, y3 = mul(x0, y0), mul(x1, y1), mul(x2, y2), mul(x3, y3)
                 x0, x1, x2, x3 = mul(x0, d0), mul(x1, d1), mul(x2, d2), mul(x3, d3)
                 for n in range(states):
@@ -52,7 +52,7 @@ def selective_forward(
                     y1 = _step(state, own + at + LANES, A, at + LANES, x1, d1, b, c_n, y1)
                     y2 = _step(state, own + at + 2 * LANES, A, at + 2 * LANES, x2, d2, b, c_n, y2)
                     y3 = _step(state, own + at + 3 * LANES, A, at + 3 * LANES, x3, d3, b, c_n, y3)
-                _store_block(y, t * channels + c, y0, y1, y2, y3)
+                store_block(y, t * channels + c, y0, y1, y2, y3)
             t += step
 
 
@@ -96,8 +96,8 @@ def selective_backward(
                 history[:row] = kept[n_kept * size + at : n_kept * size + at + row]
                 for k in range(steps):
                     t = first + k * step
-                    x0, x1, x2, x3 = _load_block(x, t * x_stride + c)
-                    d0, d1, d2, d3 = _load_block(dt, t * dt_stride + c)
+                    x0, x1, x2, x3 = load_block(x, t * x_stride + c)
+                    d0, d1, d2, d3 = load_block(dt, t * dt_stride + c)
                     x0, x1, x2, x3 = mul(x0, d0), mul(x1, d1), mul(x2, d2), mul(x3, d3)
                     for n in range(states):
                         b = broadcast(B, t * bc_stride + n)
@@ -117,8 +117,8 @@ def selective_backward(
                         )  # fmt: skip
             for k in range(steps):
                 out = (first + k * step) * states
-                _collect(sums_B, k * states * LANES, dB, out, states)
-                _collect(sums_C, k * states * LANES, dC, out, states)
+                collect(sums_B, k * states * LANES, dB, out, states)
+                collect(sums_C, k * states * LANES, dC, out, states)
 
 
 @inlined
@@ -154,29 +154,3 @@ def _retreat(
     store(dD, d_at, mul_add(g, value, load(dD, d_at)))
     store(dx, out, mul_add(du, delta, mul(g, load(D, d_at))))
     store(d_dt, out, mul_add(du, value, d_delta))
-
-
-@inlined
-def _collect(sums, at, gradient, out, states):
-    """Add the vectors of sums up, and leave zeros for the next interval."""
-    for n in range(states):
-        gradient[out + n] = total(load(sums, at + n * LANES))
-        store(sums, at + n * LANES, splat(_ZERO))
-
-
-@inlined
-def _load_block(array, at):
-    return (
-        load(array, at),
-        load(array, at + LANES),
-        load(array, at + 2 * LANES),
-        load(array, at + 3 * LANES),
-    )
-
-
-@inlined
-def _store_block(array, at, v0, v1, v2, v3):
-    store(array, at, v0)
-    store(array, at + LANES, v1)
-    store(array, at + 2 * LANES, v2)
-    store(array, at + 3 * LANES, v3)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ...jit import exp32, inlined, kernel
 from ...lanes import LANES, broadcast, load, mul, mul_add, splat, store, total
+from .blocks import BLOCK, collect, load_block, store_block
 
-BLOCK = 4 * LANES
 # Steps between the states that are kept for the backward pass.
 INTERVAL = 64
 _ZERO = np.float32(0.0)
@@ -56,7 +56,7 @@ def ssd_forward(
                     y2 = _step(state, at + 2 * LANES, u2, a2, b, c_n, y2)
                     y3 = _step(state, at + 3 * LANES, u3, a3, b, c_n, y3)
                     at += BLOCK
-                _store_block(y, t * y_stride + c, y0, y1, y2, y3)
+                store_block(y, t * y_stride + c, y0, y1, y2, y3)
             t += step
 
 
@@ -140,8 +140,7 @@ def ssd_backward(
                     u2, a2, _ = _enter(x, t * x_stride, dt, A, D, t * heads, width, c + 2 * LANES)
                     u3, a3, _ = _enter(x, t * x_stride, dt, A, D, t * heads, width, c + 3 * LANES)
                     out = t * channels + c
-                    g0, g1 = load(dy, out), load(dy, out + LANES)
-                    g2, g3 = load(dy, out + 2 * LANES), load(dy, out + 3 * LANES)
+                    g0, g1, g2, g3 = load_block(dy, out)
                     zero = splat(_ZERO)
                     du0, du1, du2, du3 = zero, zero, zero, zero
                     da0, da1, da2, da3 = zero, zero, zero, zero
@@ -189,8 +188,8 @@ def ssd_backward(
                 if (c + BLOCK) * groups // channels > group:  # the group's last block
                     for k in range(steps):
                         out = (first + k * step) * d_bc_stride + bc
-                        _collect(sums_B, k * states * LANES, dB, out, states)
-                        _collect(sums_C, k * states * LANES, dC, out, states)
+                        collect(sums_B, k * states * LANES, dB, out, states)
+                        collect(sums_C, k * states * LANES, dC, out, states)
 
 
 @inlined
@@ -223,19 +222,3 @@ def _leave(x, row, dt, A, D, dt_row, width, c, dy, du, da, dx, dx_row, d_dt, dA,
     d_dt[dt_row + head] += total(mul(du, value)) + d_decay * A[head]
     dA[head] += d_decay * delta
     dD[head] += total(mul(dy, value))
-
-
-@inlined
-def _collect(sums, at, gradient, out, states):
-    """Add the vectors of sums up, and leave zeros for the next block."""
-    for n in range(states):
-        gradient[out + n] = total(load(sums, at + n * LANES))
-        store(sums, at + n * LANES, splat(_ZERO))
-
-
-@inlined
-def _store_block(array, at, v0, v1, v2, v3):
-    store(array, at, v0)
-    store(array, at + LANES, v1)
-    store(array, at + 2 * LANES, v2)
-    store(array, at + 3 * LANES, v3)
