@@ -78,7 +78,8 @@ def _scan(figure: "Figure", data: Data) -> None:
         axis.set_xlabel("length (steps)")
     figure.suptitle(
         f"Kernels, batch {batch}, {data['settings']['channels']} channels, "
-        f"{data['settings']['states']} states; lines end where a call takes too long or too much"
+        f"{data['settings']['states']} states (ssd_scan: {2 * data['settings']['states']}); "
+        "a line ends where a call would take too much time or memory"
     )
 
 
@@ -241,8 +242,7 @@ def _colour(name: str) -> str:
 def _powers_of_two(axes: "Axes", times: Sequence[int]) -> None:
     from matplotlib.ticker import NullLocator
 
-    shown = [time for time in times if time != 64] if len(times) > 4 else times
-    axes.set_xticks(shown, [f"{time:,}" for time in shown])
+    axes.set_xticks(times, [f"{time:,}" for time in times], fontsize=8.5)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:,g}")
 

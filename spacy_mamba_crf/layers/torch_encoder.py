@@ -10,6 +10,7 @@ from thinc.util import torch2xp, xp2torch
 from torch import nn
 
 from ..pytorch.bidirectional import NO_WEIGHT_DECAY
+from ..pytorch.threads import shares_only
 from .torch_shim import TorchShim
 
 InT = list[Floats2d]
@@ -43,11 +44,13 @@ def forward(model: Model[InT, OutT], Xs: InT, is_train: bool) -> tuple[OutT, Cal
     joined = Xs[0] if len(Xs) == 1 else model.ops.xp.concatenate(Xs)
     flat = xp2torch(joined, requires_grad=is_train, device=shim.device)
     lengths = torch.tensor(sizes, device=shim.device)
-    Y, torch_backprop = shim(ArgsKwargs((flat, lengths), {}), is_train)
+    with shares_only():
+        Y, torch_backprop = shim(ArgsKwargs((flat, lengths), {}), is_train)
 
     def backprop(dYs: OutT) -> InT:
         dY = xp2torch(model.ops.xp.concatenate(dYs), device=shim.device)
-        gradient = torch_backprop(ArgsKwargs(((Y,),), {"grad_tensors": dY}))
+        with shares_only():
+            gradient = torch_backprop(ArgsKwargs(((Y,),), {"grad_tensors": dY}))
         return _split(model, torch2xp(gradient.args[0]), sizes)
 
     return _split(model, torch2xp(Y), sizes), backprop

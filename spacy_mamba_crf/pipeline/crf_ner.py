@@ -19,6 +19,7 @@ from ..evaluation.scorer import ner_scorer
 from ..layers.crf_output import add_gradient, read_potentials
 from ..pytorch.crf import Potentials
 from ..pytorch.schemes import TagSet
+from ..pytorch.threads import shares_only
 from .annotation import annotate, register_extension, set_span_group
 from .decoding import PredictedEntity, decode
 from .learning import Loss, annotation_loss, rehearsal_loss
@@ -176,9 +177,10 @@ class CRFEntityRecognizer(TrainablePipe):
         docs = list(docs)
         if not any(len(doc) for doc in docs):
             return [[] for _ in docs]
-        scores = self.model.predict(docs)
-        potentials = self._potentials(self.model, self.tagset)
-        return decode(docs, scores, potentials, self.tagset, self.probabilities)
+        with shares_only():
+            scores = self.model.predict(docs)
+            potentials = self._potentials(self.model, self.tagset)
+            return decode(docs, scores, potentials, self.tagset, self.probabilities)
 
     def set_annotations(self, docs: Iterable[Doc], scores: list[list[PredictedEntity]]) -> None:
         """Add predicted entities to doc.ents beside those already there."""
@@ -260,12 +262,13 @@ class CRFEntityRecognizer(TrainablePipe):
         if not any(len(doc) for doc in docs):
             return losses
         set_dropout_rate(self.model, drop)
-        scores, backprop = self.model.begin_update(docs)
-        loss = loss_of(docs, scores)
-        if not np.isfinite(loss.value):
-            raise ValueError(Errors.E910.format(name=self.name))
-        add_gradient(self.model.get_ref("transition_scores"), loss.d_potentials)
-        backprop(loss.d_scores)
+        with shares_only():
+            scores, backprop = self.model.begin_update(docs)
+            loss = loss_of(docs, scores)
+            if not np.isfinite(loss.value):
+                raise ValueError(Errors.E910.format(name=self.name))
+            add_gradient(self.model.get_ref("transition_scores"), loss.d_potentials)
+            backprop(loss.d_scores)
         if sgd not in (None, False):
             self.finish_update(sgd)
         losses[self.name] += loss.value

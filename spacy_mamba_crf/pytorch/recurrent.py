@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .dropout import Dropout
 from .padding import flip_index, mirror, pad
+from .shares import encode_in_shares
 
 KINDS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"LSTM": nn.LSTM, "GRU": nn.GRU}
 
@@ -61,7 +63,7 @@ class RecurrentEncoder(nn.Module):
             )
         widths = [input_width or width] + [width] * (depth - 1)
         self.layers = nn.ModuleList(RecurrentLayer(kind, size, width) for size in widths)
-        self.dropouts = nn.ModuleList(nn.Dropout(0.0) for _ in range(depth + 1))
+        self.dropouts = nn.ModuleList(Dropout(0.0) for _ in range(depth + 1))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x: (token, input_width), the texts side by side; lengths: (batch,), 0 allowed.
@@ -71,7 +73,11 @@ class RecurrentEncoder(nn.Module):
         if self.bf16 and x.dtype == torch.float32 and not (x.is_cuda or torch.is_grad_enabled()):
             rounded = {name: value.bfloat16() for name, value in self.named_parameters()}
             return functional_call(self, rounded, (x.bfloat16(), lengths)).float()
-        lengths = lengths[lengths > 0]
+        return encode_in_shares(self._encode_texts, x, lengths.tolist(), self)
+
+    def _encode_texts(self, x: Tensor, sizes: list[int]) -> Tensor:
+        """The same, on this thread."""
+        lengths = torch.tensor([size for size in sizes if size], device=x.device)
         size = len(lengths) if x.is_cuda else _GROUP
         if len(lengths) <= size:
             return self._encode(x, lengths)

@@ -8,6 +8,7 @@ worker processes of `nlp.pipe(n_process=...)`, which share the cores already.
 import functools
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,13 +19,35 @@ import torch
 T = TypeVar("T")
 R = TypeVar("R")
 
+_local = threading.local()
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 def available_threads() -> int:
     """How many threads may work at once in this process."""
+    granted: int | None = getattr(_local, "granted", None)
+    if granted is not None:
+        return granted
     _settle_in(os.getpid())
     return torch.get_num_threads()
+
+
+@contextmanager
+def shares_only() -> Iterator[None]:
+    """Within this, torch starts no threads of its own on this thread: only shares run at once.
+
+    OpenMP's threads wait for more work by running on, and would take the cores from the shares.
+    """
+    threads = available_threads()
+    if threads == 1 or getattr(_local, "granted", None) is not None:
+        yield
+        return
+    _local.granted = threads
+    try:
+        with _one_torch_thread():
+            yield
+    finally:
+        _local.granted = None
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from spacy_mamba_crf.pytorch.bidirectional import BidirectionalEncoder
 from spacy_mamba_crf.pytorch.linear import Linear, onednn_works
 from spacy_mamba_crf.pytorch.mamba import Mamba
 from spacy_mamba_crf.pytorch.mamba2 import Mamba2
-from spacy_mamba_crf.pytorch.threads import available_threads, deal, run_shares
+from spacy_mamba_crf.pytorch.threads import available_threads, deal, run_shares, shares_only
 
 WIDTH = 64
 MAKERS = {
@@ -159,6 +159,16 @@ def test_shares_run_at_the_same_time_each_on_one_torch_thread(threads):
 
     assert run_shares(meet, [7, 8]) == [(7, 1), (8, 1)]
     assert torch.get_num_threads() == 2
+
+
+def test_within_shares_only_torch_has_one_thread_and_shares_have_all(threads):
+    threads(3)
+    with shares_only():
+        assert torch.get_num_threads() == 1
+        assert available_threads() == 3
+        with shares_only():
+            assert available_threads() == 3
+    assert (torch.get_num_threads(), available_threads()) == (3, 3)
 
 
 def test_an_error_in_a_share_is_raised_after_all_have_ended(threads):
