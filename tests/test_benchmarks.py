@@ -11,13 +11,14 @@ import pytest
 from benchmarks.goals import goals
 from benchmarks.length import exponent
 from benchmarks.peers import config_of, parameters_of, recurrent_settings
+from benchmarks.results import NAMES
 from benchmarks.timing import in_turn, paired_ratio, percentile
 from benchmarks.workers import Worker, WorkerError
 from spacy_mamba_crf.architectures import MambaEncoder, RecurrentEncoder
 
 REPOSITORY = Path(__file__).parents[1]
-COMMANDS = ("scan", "pipeline", "length", "roofline", "train")
 PEERS = ("mamba_crf", "spacy_ner")
+pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +44,17 @@ def result(root: Path, name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_each_command_writes_its_figures_with_machine_and_command(root, name):
     data = result(root, name)
-    assert data["rows"]
+    assert data["rows"] or data["notes"]
     assert data["command"].startswith(f"python -m benchmarks {name} --quick")
     assert data["machine"]["packages"]["torch"]
     assert data["machine"]["cpu"]
     assert str(root) not in json.dumps(data)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_each_command_draws_a_picture(root, name):
     image = root / "docs" / "images" / "benchmarks" / f"{name}.png"
     assert image.read_bytes().startswith(b"\x89PNG")
@@ -61,9 +62,9 @@ def test_each_command_draws_a_picture(root, name):
 
 def test_the_page_shows_every_goal_and_every_picture(root):
     page = (root / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    for name in COMMANDS:
+    for name in NAMES:
         assert f"(images/benchmarks/{name}.png)" in page
-    for goal in goals({name: result(root, name) for name in COMMANDS}):
+    for goal in goals({name: result(root, name) for name in NAMES}):
         assert goal.figure in page
 
 
@@ -80,7 +81,7 @@ def test_the_page_needs_results(tmp_path):
     assert "There are no results" in done.stdout
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "docs", "all"])
+@pytest.mark.parametrize("name", [*NAMES, "docs", "all"])
 def test_each_command_explains_itself(name, tmp_path):
     assert "--quick" in run(name, "--help", root=tmp_path).stdout
 
