@@ -59,12 +59,7 @@ def MambaEncoder(
         raise ValueError(
             f"MambaEncoder: variant = {variant!r} is unknown; choose one of {', '.join(VARIANTS)}."
         )
-    if cpu_precision not in CPU_PRECISIONS:
-        raise ValueError(
-            f"MambaEncoder: cpu_precision = {cpu_precision!r} is unknown; choose one of "
-            f"{', '.join(CPU_PRECISIONS)}."
-        )
-    bf16 = has_fast_bfloat16() if cpu_precision == "auto" else cpu_precision == "bfloat16"
+    bf16 = _in_bfloat16("MambaEncoder", cpu_precision)
     sizes = {"width": width, "depth": depth, "d_state": d_state, "expand": expand}
     sizes |= {"d_conv": d_conv, "headdim": headdim, "block_size": block_size}
     _check_positive("MambaEncoder", input_width=input_width or width, **sizes)
@@ -90,13 +85,7 @@ def RecurrentEncoder(
     unknown kind or precision, or an odd width.
     """
     _check_positive("RecurrentEncoder", width=width, depth=depth, input_width=input_width or width)
-    if cpu_precision not in CPU_PRECISIONS:
-        raise ValueError(
-            f"RecurrentEncoder: cpu_precision = {cpu_precision!r} is unknown; choose one of "
-            f"{', '.join(CPU_PRECISIONS)}."
-        )
-    fast = kind == "LSTM" and has_fast_bfloat16()
-    bf16 = fast if cpu_precision == "auto" else cpu_precision == "bfloat16"
+    bf16 = _in_bfloat16("RecurrentEncoder", cpu_precision, gains=kind == "LSTM")
     encoder = RecurrentModule(width, depth, kind, input_width, bf16=bf16)
     return TorchEncoder(encoder, input_width or width, width)
 
@@ -167,6 +156,18 @@ def CRFTagger(
     model.attrs["scheme"] = scheme
     model.attrs["resize_output"] = resize_tagger
     return model
+
+
+def _in_bfloat16(architecture: str, cpu_precision: str, gains: bool = True) -> bool:
+    """Whether to predict in bfloat16; "auto": where the encoder gains by it and the CPU has it."""
+    if cpu_precision not in CPU_PRECISIONS:
+        raise ValueError(
+            f"{architecture}: cpu_precision = {cpu_precision!r} is unknown; choose one of "
+            f"{', '.join(CPU_PRECISIONS)}."
+        )
+    if cpu_precision == "auto":
+        return gains and has_fast_bfloat16()
+    return cpu_precision == "bfloat16"
 
 
 def _check_positive(architecture: str, **settings: float) -> None:
