@@ -143,6 +143,13 @@ def _precision(report: Report, options: Options) -> None:
     run_precision(report, options.one_count(), options.quick)
 
 
+def _lexicon(report: Report, options: Options) -> None:
+    from .lexicon import PIPELINES, run_lexicon
+
+    peers = options.chosen(PIPELINES)
+    run_lexicon(report, options.one_count(), options.corpus_name(), peers, options.quick)
+
+
 _RUNS: dict[str, Callable[[Report, Options], None]] = {
     "scan": _scan,
     "pipeline": _pipeline,
@@ -151,6 +158,7 @@ _RUNS: dict[str, Callable[[Report, Options], None]] = {
     "roofline": _roofline,
     "train": _train,
     "precision": _precision,
+    "lexicon": _lexicon,
 }
 _HELP = {
     "scan": "Our kernels against the plain loop, mambapy and (on a GPU) mamba-ssm.",
@@ -160,6 +168,7 @@ _HELP = {
     "roofline": "The matrix products alone over the time that the pipeline takes.",
     "train": "Characters per second of nlp.update, against BiLSTM-CRF and spaCy's ner.",
     "precision": "What bfloat16 does to the F1 and the speed of the project's trained pipelines.",
+    "lexicon": "What 100,000 terms add to nlp.pipe, and their matching against pyahocorasick.",
 }
 
 

@@ -42,6 +42,7 @@ def goals(found: Found) -> list[Goal]:
         _error_goal(found.get("scan")),
         _probabilities_goal(found.get("stages")),
         *_precision_goals(found.get("precision")),
+        *_lexicon_goals(found.get("lexicon")),
     ]
 
 
@@ -165,6 +166,17 @@ def _precision_goals(data: Mapping[str, Any] | None) -> list[Goal]:
     met = None if largest is None else largest <= 0.1
     name = "largest change of F1 by bfloat16 in the encoder"
     return [Goal(name, "precision", "at most 0.1", largest, met)]
+
+
+def _lexicon_goals(data: Mapping[str, Any] | None) -> list[Goal]:
+    added = _summary(data).get("added", {})
+    rows = []
+    for pipeline, name in (("mamba_crf", "default"), ("mamba_crf_small", "small")):
+        percent = 100 * added[pipeline] if pipeline in added else None
+        met = None if percent is None else percent < 15
+        figure = f"time that 100,000 lexicon terms add to nlp.pipe, {name} config"
+        rows.append(Goal(figure, "lexicon", "below 15 %", percent, met, " %"))
+    return rows
 
 
 def _probabilities_goal(data: Mapping[str, Any] | None) -> Goal:

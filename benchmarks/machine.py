@@ -19,6 +19,7 @@ _PACKAGES = (
     "spacy-transformers",
     "transformers",
     "pytorch-crf",
+    "pyahocorasick",
 )
 
 

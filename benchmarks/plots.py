@@ -28,6 +28,8 @@ _COLOURS = {
     "mambapy": "#55a868",
     "mamba-ssm": "#8c8c8c",
     "torch conv1d": "#55a868",
+    "ours": "#1f4e9c",
+    "pyahocorasick": "#55a868",
 }
 _SCAN_BATCH = 8
 
@@ -47,6 +49,7 @@ def draw(data: Data, path: Path) -> None:
         "roofline": ((8, 4), _roofline),
         "train": ((8, 4), _train),
         "precision": ((8, 4), _precision),
+        "lexicon": ((9, 4), _lexicon),
     }
     size, function = drawn[data["benchmark"]]
     with rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
@@ -233,6 +236,28 @@ def _precision(figure: "Figure", data: Data) -> None:
     axes.set_ylabel("strict F1, percent")
     axes.set_ylim(0, 110)
     axes.legend(loc="lower right")
+
+
+def _lexicon(figure: "Figure", data: Data) -> None:
+    """Pipelines with and without the lexicon on the left, matchers on the right."""
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    rows = [row for row in data["rows"] if "pipeline" in row]
+    for number, part in enumerate(("without", "with")):
+        places = [place + 0.4 * (number - 0.5) for place in range(len(rows))]
+        alpha = 0.6 if part == "without" else 1.0
+        colours = [_colour(row["pipeline"]) for row in rows]
+        bars = left.bar(places, [row[part] for row in rows], 0.38, color=colours, alpha=alpha)
+        added = [f"+{row['added']:.1%}" if part == "with" else "" for row in rows]
+        left.bar_label(bars, added, padding=2)
+    left.set_xticks(range(len(rows)), [row["pipeline"] for row in rows])
+    left.set_title(f"nlp.pipe without and with {data['settings']['terms']:,} terms", fontsize=10)
+    left.set_ylabel("microseconds a character")
+    rows = [row for row in data["rows"] if "matcher" in row]
+    names = [row["matcher"] for row in rows]
+    times = [row["microseconds"] for row in rows]
+    bars = right.bar(names, times, color=[_colour(name) for name in names])
+    right.bar_label(bars, [f"{row['bytes'] / 2**20:.1f} MiB" for row in rows], padding=2)
+    right.set_title("matching alone", fontsize=10)
 
 
 def _colour(name: str) -> str:

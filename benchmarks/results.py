@@ -13,7 +13,7 @@ from spacy_mamba_crf.files import write_text
 from .machine import describe
 
 REPOSITORY = Path(__file__).parents[1]
-NAMES = ("scan", "pipeline", "stages", "length", "roofline", "train", "precision")
+NAMES = ("scan", "pipeline", "stages", "length", "roofline", "train", "precision", "lexicon")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from thinc.types import Floats2d
 
 from .layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys, SumOfTables, check_attr
 from .layers.crf_output import Emissions, OverTexts, TransitionScores, resize_tagger
+from .layers.lexicon_rows import LexiconRows
 from .layers.torch_encoder import TorchEncoder
 from .pytorch.bidirectional import BidirectionalEncoder
 from .pytorch.linear import has_fast_bfloat16
@@ -126,6 +127,34 @@ def CharNgramEmbed(
     if edge_rows:
         tables.append((EdgeKeys(), HashedRows(width, edge_rows, 0)))
     return SumOfTables(tables, width, attr, fold_width)
+
+
+def LexiconEmbed(
+    embed: Model[list[Doc], list[Floats2d]],
+    lexicon: str | None,
+    width: int,
+    max_length: int = 8,
+    fold_width: bool = True,
+    lower: bool = True,
+) -> Model[list[Doc], list[Floats2d]]:
+    """spacy_mamba_crf.LexiconEmbed.v1: an embedding, and what a user's lexicon says of each token.
+
+    Added to embed's vectors is a trainable row for each label, place (beginning, middle, end of a
+    term, or a term by itself) and length of the terms found around a token (SoftLexicon's sets, Ma
+    et al. 2020, by label). lexicon: file of lines `term` or `term<TAB>label`, UTF-8, read when the
+    pipeline is initialized and saved with the model; null only where a trained one is loaded.
+    width: of the vectors, as embed's. max_length: longer terms, in tokens, count as that long.
+    fold_width: full-width forms count as plain ones; lower: upper case as lower case. Terms are
+    compared by character, and begin and end where tokens do. Output: (token, width) a doc. Raises
+    ValueError if width is not that of embed, or a size is not positive.
+    """
+    _check_positive("LexiconEmbed", width=width, max_length=max_length)
+    if embed.maybe_get_dim("nO") not in (None, width):
+        raise ValueError(
+            f"LexiconEmbed: width = {width} is not the width {embed.get_dim('nO')} of embed; "
+            "set both to the same."
+        )
+    return LexiconRows(embed, lexicon, width, max_length, fold_width, lower)
 
 
 def CRFTagger(

@@ -7,6 +7,7 @@ from .comparison import Comparison
 from .published import PublishedTable, published_tables
 from .token_level import TokenTable
 
+_ERRORS = ("ece", "ece_by_chance")
 _SAME_TEST = {True: "same", False: "**another**", None: "not recorded"}
 
 
@@ -28,6 +29,7 @@ def render_report(
         _summary(metrics),
         _strict(metrics),
         _genres(metrics),
+        _probabilities(metrics.get("probabilities")),
         _comparisons(metrics, comparisons),
         _tokens(metrics["token_level"]),
         _literature(metrics),
@@ -109,6 +111,29 @@ def _genres(metrics: Mapping[str, Any]) -> str:
     return (
         "## Genres, strict\n\nEntity scores in percent; macro: unweighted mean over the genres, "
         "of each figure by itself.\n\n" + markdown_table(header, rows)
+    )
+
+
+def _probabilities(measured: Mapping[str, Any] | None) -> str:
+    if measured is None:
+        return ""
+    rows: list[list[object]] = [
+        [name, measured[key]["size"]] + [f"{measured[key][part]:.4f}" for part in _ERRORS]
+        for key, name in (("entities", "entities found"), ("candidates", "all spans from 0.05"))
+    ]
+    oracle = measured["oracle"]
+    return (
+        "## Probabilities\n\n"
+        f"Of the component `{measured['component']}`, at the temperature "
+        f"{measured['temperature']:.3f}. ECE: expected calibration error, the mean distance "
+        "between probability and share of right entities over 15 bins; by chance: what perfect "
+        "probabilities would show on as many.\n\n"
+        + markdown_table(["spans", "number", "ECE", "ECE by chance"], rows)
+        + "\nOracle: F1 in percent if the best of the k most probable analyses of each document "
+        "were chosen.\n\n"
+        + markdown_table(
+            ["k", *oracle], [["oracle F1", *(_percent(score) for score in oracle.values())]]
+        )
     )
 
 

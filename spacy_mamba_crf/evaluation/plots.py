@@ -20,6 +20,10 @@ _SCORES = {  # key in the log: name, colour and line width
     "ents_p": ("precision", "#64b5cd", 1.0),
     "ents_r": ("recall", "#55a868", 1.0),
 }
+_RELIABILITY = (  # key of the measured probabilities, name and colour
+    ("entities", "entities found", "#1f4e9c"),
+    ("candidates", "all spans from 0.05", "#dd8452"),
+)
 _FONTS = (
     "DejaVu Sans",
     "Noto Sans CJK TC",
@@ -67,6 +71,40 @@ def plot_confusion(
     with _figure((size + 1.0, size)) as figure:
         _draw_confusion(figure, confusion)
         figure.suptitle(title)
+        _save(figure, path)
+
+
+def plot_reliability(
+    probabilities: Mapping[str, Any], path: str | Path, *, title: str = "Reliability"
+) -> None:
+    """Draw how often entities are right (above) by their probability, and how many (below).
+
+    probabilities: as `measure_probabilities` gives them. path: PNG file to write.
+    """
+    with _figure((6.4, 6.4)) as figure:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        above.plot([0, 1], [0, 1], color="#444444", linewidth=0.8, linestyle=":", label="perfect")
+        for key, name, colour in _RELIABILITY:
+            scores = probabilities[key]
+            points = [(row["confidence"], row["accuracy"]) for row in scores["bins"]]
+            if points:
+                label = f"{name}: {scores['size']:,}, ECE {scores['ece']:.3f}"
+                above.plot(*zip(*points), color=colour, marker="o", markersize=4, label=label)
+        bins = probabilities["entities"]["bins"]
+        for row in bins:
+            width = row["high"] - row["low"]
+            below.bar(row["low"], row["size"], width, align="edge", color="#1f4e9c", alpha=0.7)
+        above.set_ylabel("share that is right")
+        above.set_ylim(0, 1)
+        below.set_ylabel("entities")
+        below.set_xlabel("probability")
+        below.set_xlim(0, 1)
+        for axes in (above, below):
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+        above.legend(frameon=False, loc="upper left")
+        figure.suptitle(title)
+        figure.align_ylabels()
         _save(figure, path)
 
 

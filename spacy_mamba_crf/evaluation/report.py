@@ -14,7 +14,8 @@ from .comparison import compare, read_metrics
 from .displacy_page import entities_page
 from .markdown import render_report
 from .metrics import measure, predict, speed
-from .plots import plot_confusion, plot_training_curve
+from .plots import plot_confusion, plot_reliability, plot_training_curve
+from .probabilities import measure_probabilities
 from .spans import gold_entities, predicted_entities
 
 
@@ -34,7 +35,8 @@ def write_report(
     output of `spacy.ConsoleLogger.v3`, for the training curve. comparisons: name of another model
     and its metrics.json. sentences: how many documents entities.html shows.
 
-    Writes metrics.json, report.md, confusion.png, entities.html and, with a log, training.png.
+    Writes metrics.json, report.md, confusion.png, entities.html, with a log training.png, and
+    reliability.png if a component knows probabilities.
     Raises ValueError where an input is missing or unfit, before the pipeline runs if possible.
     """
     others = {name: read_metrics(path) for name, path in (comparisons or {}).items()}
@@ -54,6 +56,12 @@ def write_report(
     metrics["test"] = {"name": Path(test).name, "is_dev": _is_dev(test), **metrics["test"]}
     _write_figures(examples, out, title=title, lang=nlp.meta["lang"], sentences=sentences)
     images.append("confusion.png")
+    metrics["probabilities"] = measure_probabilities(nlp, examples)
+    if metrics["probabilities"] is not None:
+        plot_reliability(
+            metrics["probabilities"], out / "reliability.png", title=f"{title}: reliability"
+        )
+        images.append("reliability.png")
     write_text(out / "metrics.json", srsly.json_dumps(metrics, indent=2) + "\n")
     report = render_report(
         metrics,

@@ -47,13 +47,14 @@ def OverTexts(layer: Model[Floats2d, Floats2d]) -> Model[list[Floats2d], list[Fl
 
 
 def TransitionScores(
-    nO: int | None, scale: float, constrained: bool
+    nO: int | None, scale: float, constrained: bool, temperature: float = 1.0
 ) -> Model[list[Floats2d], list[Floats2d]]:
     """Holds a CRF's transition, start and end scores; emissions pass through unchanged.
 
     The scores are stored divided by `scale`, so that one optimizer step moves them `scale` times as
     far as any other parameter. Not `constrained`: all scores stay 0 and every tag sequence is
-    legal, which makes the CRF an independent softmax for each token.
+    legal, which makes the CRF an independent softmax for each token. temperature: what predictions
+    divide all scores by, so that probabilities are calibrated (Guo et al. 2017); learning does not.
     """
     return Model(
         "transition_scores",
@@ -61,7 +62,7 @@ def TransitionScores(
         init=_transitions_init,
         dims={"nO": nO},
         params=dict.fromkeys(_PARAMS),
-        attrs={"scale": scale, "constrained": constrained},
+        attrs={"scale": scale, "constrained": constrained, "temperature": temperature},
     )
 
 
@@ -111,7 +112,7 @@ def _enlarged(layer: Model, nO: int) -> Model:
     if layer.name == "emissions":
         new = Emissions(nO, layer.get_dim("nI"))
     else:
-        new = TransitionScores(nO, layer.attrs["scale"], layer.attrs["constrained"])
+        new = TransitionScores(nO, **layer.attrs)
     new.initialize()
     for name in layer.param_names:
         old: Any = layer.get_param(name)

@@ -22,8 +22,11 @@ def register_extension() -> None:
         )
 
 
-def annotate(doc: Doc, predicted: list[PredictedEntity]) -> None:
-    """Add entities to doc.ents, where nothing is yet; all other tokens are outside from then on."""
+def annotate(doc: Doc, predicted: list[PredictedEntity], name: str) -> None:
+    """Add entities to doc.ents, where nothing is yet; all other tokens are outside from then on.
+
+    name: of the component, which knows its entities again by it, see `is_prediction`.
+    """
     preset = list(doc.ents)
     free = _free_tokens(doc, preset)
     user_data: dict[Any, Any] = doc.user_data
@@ -31,26 +34,48 @@ def annotate(doc: Doc, predicted: list[PredictedEntity]) -> None:
     for start, end, label, prob in predicted:
         if free is None or free[start:end].all():
             span = Span(doc, start, end, label=label)
-            user_data[_probability_key(span)] = (label, prob)
+            user_data[_probability_key(span)] = (label, prob, name)
             spans.append(span)
     doc.set_ents(preset + spans, blocked=_blocked(doc), default="outside")
 
 
-def set_span_group(doc: Doc, key: str, with_scores: bool) -> None:
-    """Copy doc.ents to doc.spans; what was there before the component has the score 1."""
-    group = SpanGroup(doc, name=key, spans=list(doc.ents))
-    if with_scores:
+def set_span_group(
+    doc: Doc, key: str, with_scores: bool, found: list[PredictedEntity] | None
+) -> None:
+    """Write spans to doc.spans: those found, or, if None, copies of doc.ents.
+
+    Of doc.ents, what was there before the component has the score 1.
+    """
+    if found is None:
+        spans = list(doc.ents)
         probs = [_probability(ent) for ent in doc.ents]
+    else:
+        spans = [Span(doc, start, end, label=label) for start, end, label, _ in found]
+        probs = [span.prob for span in found]
+    group = SpanGroup(doc, name=key, spans=spans)
+    if with_scores:
         scores = [1.0 if prob is None else prob for prob in probs]
         group.attrs["scores"] = np.array(scores, dtype="float32")
     doc.spans[key] = group
 
 
+def is_prediction(ent: Span, name: str) -> bool:
+    """Whether an entity was found by the component of this name."""
+    record = _record(ent)
+    return record is not None and record[2] == name
+
+
 def _probability(span: Span) -> float | None:
     """What crf_ner found for exactly this span with this label, None for any other."""
+    record = _record(span)
+    return None if record is None else record[1]
+
+
+def _record(span: Span) -> tuple[str, float | None, str] | None:
+    """Label, probability, and name of the component that found exactly this."""
     user_data: dict[Any, Any] = span.doc.user_data
-    label, prob = user_data.get(_probability_key(span), (None, None))
-    return prob if label == span.label_ else None
+    record = user_data.get(_probability_key(span))
+    return record if record is not None and record[0] == span.label_ else None
 
 
 def _probability_key(span: Span) -> tuple[str, str, int, int]:

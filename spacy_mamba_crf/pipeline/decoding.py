@@ -1,16 +1,15 @@
-"""From emissions to entities with their probabilities, for a whole batch at once."""
+"""From a lattice to the entities of each doc: of the best sequence, or all that are likely."""
 
+import bisect
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from spacy.tokens import Doc
-from thinc.types import Floats2d
-from thinc.util import get_array_module, xp2torch
 
-from ..pytorch.crf import NEG_INF, Potentials, SpanQuery, ragged
-from ..pytorch.schemes import TagSet
-from .tag_masks import decoding_mask
+from .lattice import Lattice
+
+# Spans below are not looked for: there are too many of them to be of use.
+LEAST_PROBABILITY = 0.01
 
 
 class PredictedEntity(NamedTuple):
@@ -22,59 +21,106 @@ class PredictedEntity(NamedTuple):
     prob: float | None
 
 
-class Batch(NamedTuple):
-    """The docs of a batch side by side: emissions (token, tag); offsets (doc + 1,), on the CPU."""
+class Prediction(NamedTuple):
+    """What is found in a doc: its entities, and the spans for its span group if it has its own."""
 
-    emissions: torch.Tensor
-    offsets: np.ndarray
-
-    def put(self, array: np.ndarray) -> torch.Tensor:
-        """An array as a tensor where the emissions are."""
-        return torch.from_numpy(array).to(self.emissions.device)
+    entities: list[PredictedEntity]
+    spans: list[PredictedEntity] | None = None
 
 
-def join_scores(scores: list[Floats2d]) -> Batch:
-    """The emissions of some docs, each (token, tag), as one batch on their device."""
-    offsets = np.cumsum([0, *map(len, scores)], dtype=np.int64)
-    together = scores[0] if len(scores) == 1 else get_array_module(scores[0]).concatenate(scores)
-    return Batch(xp2torch(together), offsets)
+def check_thresholds(
+    name: str, threshold: float | None, spans_threshold: float | None, spans_key: str | None
+) -> None:
+    """Raise ValueError, naming the component's config key, for a setting that makes no sense."""
+    for key, value in (("threshold", threshold), ("spans_threshold", spans_threshold)):
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(
+                f"[components.{name}] {key} = {value} must be a probability, from 0 to 1, or null."
+            )
+    if spans_threshold is not None and spans_key is None:
+        raise ValueError(
+            f"[components.{name}] spans_threshold needs spans_key, the group to write the spans to."
+        )
 
 
-@torch.no_grad()
 def decode(
-    docs: list[Doc],
-    scores: list[Floats2d],
-    potentials: Potentials,
-    tagset: TagSet,
+    lattice: Lattice,
     with_probabilities: bool,
+    threshold: float | None = None,
+    spans_threshold: float | None = None,
+) -> list[Prediction]:
+    """The prediction for each doc; entities already in doc.ents are included.
+
+    threshold: None for the entities of the best tag sequence; else those spans with at least this
+    probability that do not overlap, the set with the largest sum of (probability - threshold).
+    spans_threshold: also all spans with at least this probability, overlapping or not.
+    """
+    likely: list[list[PredictedEntity]] = []
+    floors = [floor for floor in (threshold, spans_threshold) if floor is not None]
+    if floors:
+        likely = likely_entities(lattice, min(floors))
+    if threshold is None:
+        entities = best_entities(lattice, with_probabilities)
+    else:
+        entities = [select(spans, threshold) for spans in likely]
+    if spans_threshold is None:
+        return [Prediction(found) for found in entities]
+    return [
+        Prediction(found, [span for span in spans if _prob(span) >= spans_threshold])
+        for found, spans in zip(entities, likely)
+    ]
+
+
+def best_entities(lattice: Lattice, with_probabilities: bool) -> list[list[PredictedEntity]]:
+    """The entities of each doc's best tag sequence."""
+    tags = lattice.best()
+    found = lattice.tagset.entities(tags, lattice.offsets)
+    probs: Sequence[float | None] = [None] * len(found)
+    if with_probabilities:
+        probs = lattice.span_probabilities(found, tags).tolist()
+    return _by_doc(lattice, found, probs)
+
+
+def likely_entities(lattice: Lattice, floor: float) -> list[list[PredictedEntity]]:
+    """All spans of each doc with at least this probability, LEAST_PROBABILITY at least."""
+    found, p = lattice.likely_spans(max(floor, LEAST_PROBABILITY))
+    return _by_doc(lattice, found, p.tolist())
+
+
+def select(spans: list[PredictedEntity], threshold: float) -> list[PredictedEntity]:
+    """Of spans that may overlap, those of the set that maximises the sum of (prob - threshold).
+
+    Spans of a lesser probability are left out. Above 0.5, none overlap: they exclude each other.
+    (Weighted interval scheduling, Kleinberg & Tardos 2005, section 6.1.)
+    """
+    spans = sorted((span for span in spans if _prob(span) >= threshold), key=lambda span: span.end)
+    ends = [span.end for span in spans]
+    gains = [0.0]  # of the best set among the first n spans
+    for n, span in enumerate(spans):
+        before = bisect.bisect_right(ends, span.start, hi=n)
+        gains.append(max(gains[n], gains[before] + _prob(span) - threshold))
+    chosen = []
+    n = len(spans)
+    while n:
+        span = spans[n - 1]
+        before = bisect.bisect_right(ends, span.start, hi=n - 1)
+        if gains[before] + _prob(span) - threshold >= gains[n]:
+            chosen.append(span)
+            n = before
+        else:
+            n -= 1
+    return chosen[::-1]
+
+
+def _by_doc(
+    lattice: Lattice, found: np.ndarray, probs: Iterable[float | None]
 ) -> list[list[PredictedEntity]]:
-    """The entities of the best tag sequence of each doc, those already in doc.ents included."""
-    results: list[list[PredictedEntity]] = [[] for _ in docs]
-    if not docs:
-        return results
-    batch = join_scores(scores)
-    constrained = bool((potentials.start == NEG_INF).any())
-    mask = decoding_mask(docs, batch.offsets, tagset, constrained)
-    allowed = None if mask is None else batch.put(mask)
-    best, _ = ragged.viterbi(*batch, potentials, allowed)
-    tags = best.cpu().numpy()
-    found = tagset.entities(tags, batch.offsets)
-    probs: list[float] | list[None] = [None] * len(found)
-    if with_probabilities and len(found):
-        query = _span_query(found, tags, batch, tagset)
-        log_p = ragged.span_log_probability(*batch, potentials, query, allowed)
-        probs = log_p.exp().clamp(max=1.0).tolist()
+    results: list[list[PredictedEntity]] = [[] for _ in lattice.offsets[1:]]
     for (doc, start, end, label), prob in zip(found.tolist(), probs):
-        results[doc].append(PredictedEntity(start, end, tagset.labels[label], prob))
+        name = lattice.tagset.labels[label]
+        results[doc].append(PredictedEntity(start, end, name, prob))
     return results
 
 
-def _span_query(found: np.ndarray, tags: np.ndarray, batch: Batch, tagset: TagSet) -> SpanQuery:
-    """found: (entity, 4), see `TagSet.entities`; tags: (token,)."""
-    doc, start, end, label = found.T
-    first = batch.offsets[doc]
-    inside = np.array([tagset.number("I", i) for i in range(len(tagset.labels))])
-    goes_on = inside[label] if tagset.scheme == "BIO" else np.full(len(doc), -1)
-    first_tag, last_tag = tags[first + start], tags[first + end - 1]
-    columns = (doc, start, end, first_tag, inside[label], last_tag, goes_on)
-    return SpanQuery(*(batch.put(np.ascontiguousarray(column)) for column in columns))
+def _prob(span: PredictedEntity) -> float:
+    return span.prob or 0.0

@@ -11,7 +11,8 @@ from thinc.util import torch2xp
 from ..pytorch.crf import Gradient, Potentials
 from ..pytorch.crf.ragged import loss_and_gradient, partition_and_counts
 from ..pytorch.schemes import TagSet
-from .decoding import Batch, join_scores
+from .entity_ratio import EntityRatio
+from .lattice import Batch, join_scores
 from .tag_masks import containing_mask, target_mask
 
 
@@ -30,14 +31,18 @@ def annotation_loss(
     potentials: Potentials,
     tagset: TagSet,
     incorrect_spans_key: str | None,
+    correct_spans_key: str | None = None,
+    entity_ratio: EntityRatio | None = None,
 ) -> Loss:
     """-log p(annotation | text), marginal over what is not annotated (Tsuboi et al. 2008).
 
     A span under `incorrect_spans_key` adds -log(1 - p(span)). Gradients are means over the docs
-    that have tokens. Raises ValueError if a forbidden span is annotated as an entity, too.
+    that have tokens. correct_spans_key: see `target_mask`; entity_ratio:
+    a loss beside it. Raises ValueError if a forbidden span is
+    annotated as an entity, too.
     """
     batch = join_scores(scores)
-    masks = [target_mask(example, tagset) for example in examples]
+    masks = [target_mask(example, tagset, correct_spans_key) for example in examples]
     target = batch.put(np.concatenate(masks))
     losses, gradient = loss_and_gradient(*batch, potentials, target, _mean_weights(batch))
     value = float(losses.sum())
@@ -46,6 +51,11 @@ def annotation_loss(
         if forbidden:
             extra, gradient = _add_forbidden(forbidden, batch, masks, potentials, gradient)
             value += extra
+    if entity_ratio is not None and len(batch.emissions):
+        extra, d_ratio = entity_ratio.loss(batch, potentials)
+        value += extra * np.count_nonzero(np.diff(batch.offsets))
+        if d_ratio is not None:
+            gradient = Gradient(*(a + b for a, b in zip(gradient, d_ratio)))
     return Loss(value, _split(gradient.emissions, batch), gradient)
 
 

@@ -54,6 +54,16 @@ class TagSet:
         """The tag that, after a span, would make the same entity go on; None if its end shows."""
         return self.number("I", label) if self.scheme == "BIO" else None
 
+    def span_table(self) -> np.ndarray:
+        """(label, 5) int64: the tags of a label's spans, as `pytorch.crf.SpanTags` wants them."""
+        rows = [
+            [self.number(letter, label) for letter in _LETTERS[self.scheme]]
+            for label in range(len(self.labels))
+        ]
+        table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+        after = table[:, 2:3] if self.scheme == "BIO" else np.full((len(table), 1), -1)
+        return np.concatenate([table, after], axis=1)
+
     def edge_tags(self) -> np.ndarray:
         """(tag,) bool: tags of a token at the first or, where the scheme shows it, last edge."""
         return self._with_letter("BES")

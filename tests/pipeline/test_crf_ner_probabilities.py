@@ -1,13 +1,12 @@
 """Entity probabilities of crf_ner: against the sum over every tag sequence, and where they go."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
+from path_enumeration import enumerate_paths, read_entities
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
-from spacy.training.iob_utils import iob_to_biluo, tags_to_entities
 from toy_pipelines import (
     TEXTS,
     blank_pipeline,
@@ -18,68 +17,6 @@ from toy_pipelines import (
     train,
     trained_pipeline,
 )
-
-Entity = tuple[int, int, str]
-
-
-def read_entities(tags: tuple[str, ...]) -> frozenset[Entity]:
-    """The entities that spaCy reads from BIO or BIOES tags; they must be without fault."""
-    biluo = [tag.replace("S-", "U-").replace("E-", "L-") for tag in tags]
-    if not any(tag[0] in "UL" for tag in biluo):
-        biluo = iob_to_biluo(biluo)
-    return frozenset((start, end + 1, label) for label, start, end in tags_to_entities(biluo))
-
-
-def legal(tags: tuple[str, ...], scheme: str) -> bool:
-    """Whether I (and E) always continue an entity, and under BIOES every B is closed."""
-    for before, after in itertools.pairwise(("O", *tags, "O")):
-        opens = before[0] in "BI"
-        continues = after[0] in "IE"
-        if continues and not (opens and before[2:] == after[2:]):
-            return False
-        if scheme == "BIOES" and opens and not continues:
-            return False
-    return True
-
-
-def enumerate_paths(nlp: Language, doc: Doc) -> list[tuple[tuple[str, ...], float]]:
-    """Every legal tag sequence of a doc with its probability, from the model's own scores."""
-    ner = nlp.get_pipe("ner")
-    tags = ner.tagset.tags
-    emissions = ner.model.predict([doc])[0].astype("float64")
-    layer = ner.model.get_ref("transition_scores")
-    scale = layer.attrs["scale"]
-    transitions, start, end = (
-        layer.get_param(name).astype("float64") * scale for name in ("transitions", "start", "end")
-    )
-    paths, scores = [], []
-    for numbers in itertools.product(range(len(tags)), repeat=len(doc)):
-        names = tuple(tags[number] for number in numbers)
-        if legal(names, ner.tagset.scheme):
-            path = np.array(numbers)
-            score = start[path[0]] + end[path[-1]] + emissions[np.arange(len(doc)), path].sum()
-            scores.append(score + transitions[path[:-1], path[1:]].sum())
-            paths.append(names)
-    p = np.exp(np.array(scores) - max(scores))
-    return list(zip(paths, (p / p.sum()).tolist()))
-
-
-@pytest.fixture(scope="module", params=["BIO", "BIOES"])
-def uncertain(request: pytest.FixtureRequest) -> Language:
-    """A pipeline whose transitions are at work and which is sure of little."""
-    nlp = blank_pipeline(tagger_model(scheme=request.param))
-    data = [
-        ("a b c d", {"entities": [(0, 7, "X")]}),
-        ("b c d a", {"entities": [(0, 1, "Y"), (2, 7, "X")]}),
-        ("c a b b", {"entities": [(2, 5, "X"), (6, 7, "X")]}),
-    ]
-    train(nlp, make_examples(nlp, data), 12)
-    layer = nlp.get_pipe("ner").model.get_ref("transition_scores")
-    rng = np.random.default_rng(1)
-    for name in ("transitions", "start", "end"):
-        noise = rng.normal(scale=0.1, size=layer.get_param(name).shape).astype("float32")
-        layer.set_param(name, layer.get_param(name) + noise)
-    return nlp
 
 
 @pytest.mark.parametrize("text", ["a b c d", "b c d a", "c a b b", "d d", "a", "b b"])
@@ -173,7 +110,7 @@ def test_probabilities_can_be_left_out():
 
 def test_predict_gives_probabilities_and_leaves_the_doc_alone(trained):
     doc = trained.make_doc("I like London .")
-    (entities,) = trained.get_pipe("ner").predict([doc])
+    ((entities, _),) = trained.get_pipe("ner").predict([doc])
     assert [(e.start, e.end, e.label) for e in entities] == [(2, 3, "LOC")]
     assert entities[0].prob == pytest.approx(trained("I like London .").ents[0]._.prob, abs=1e-6)
     assert not doc.has_annotation("ENT_IOB")

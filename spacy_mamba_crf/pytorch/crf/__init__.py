@@ -15,7 +15,7 @@ from .padded import (
     tag_marginals,
     viterbi,
 )
-from .potentials import NEG_INF, Gradient, Potentials, SpanQuery
+from .potentials import NEG_INF, Gradient, Potentials, SpanQuery, SpanTags
 
 __all__ = [
     "NEG_INF",
@@ -23,6 +23,7 @@ __all__ = [
     "Lattice",
     "Potentials",
     "SpanQuery",
+    "SpanTags",
     "expected_counts",
     "forward_backward",
     "loss_and_gradient",

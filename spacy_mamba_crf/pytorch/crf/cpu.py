@@ -8,13 +8,16 @@ from torch import Tensor
 
 from ..threads import available_threads, run_shares
 from .kernels.best_path import best_paths
-from .kernels.counts import Counts
+from .kernels.counts import Counts, log_partitions
 from .kernels.counts import partition_and_counts as count_paths
+from .kernels.k_best import k_best_paths
+from .kernels.likely import Search
+from .kernels.likely import likely_spans as find_likely_spans
 from .kernels.products import PAIR
 from .kernels.rows import SAFE_EXPONENT
 from .kernels.spans import span_log_probabilities
 from .kernels.structures import Scores, Steps, Texts
-from .potentials import NEG_INF, Gradient, Potentials, SpanQuery
+from .potentials import NEG_INF, Gradient, Potentials, SpanQuery, SpanTags
 
 # Fewer tokens than this are not worth the handing over to a thread.
 _TOKENS_PER_SHARE = 1024
@@ -35,27 +38,83 @@ def viterbi(
     return torch.from_numpy(tags), torch.from_numpy(best)
 
 
+def k_best(
+    emissions: Tensor, offsets: np.ndarray, potentials: Potentials, k: int, allowed: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """See `ragged.k_best`."""
+    texts, scores = _texts(emissions, offsets, allowed), _scores(potentials)
+    tags = np.zeros((k, len(emissions)), dtype=np.int64)
+    best = np.empty((k, len(offsets) - 1))
+
+    def run(share: slice) -> None:
+        k_best_paths(_some(texts, share), scores, k, tags, best[:, share])
+
+    run_shares(run, _shares(texts.offsets))
+    return torch.from_numpy(tags), torch.from_numpy(best)
+
+
 def span_log_probability(
     emissions: Tensor,
     offsets: np.ndarray,
     potentials: Potentials,
     query: SpanQuery,
     allowed: Tensor | None,
+    stride: int,
 ) -> Tensor:
     """See `ragged.span_log_probability`."""
     texts, scores = _texts(emissions, offsets, allowed), _scores(potentials)
-    row, start, end, *tags = (column.numpy() for column in query)
+    columns = np.stack([column.numpy() for column in query])
+    order = np.lexsort(columns[[2, 1, 0]])
+    row, start, end, *tags = columns[:, order]
     shift = texts.offsets[row]
     spans = np.stack([start + shift, end + shift, *tags], axis=1)
     span_offsets = np.searchsorted(row, np.arange(len(offsets)))
+    by_stop = np.lexsort((end, row))
     log_p = np.empty(len(row))
 
     def run(share: slice) -> None:
         own = span_offsets[share.start : share.stop + 1]
-        span_log_probabilities(_some(texts, share), scores, own, spans, log_p)
+        span_log_probabilities(_some(texts, share), scores, stride, own, spans, by_stop, log_p)
 
     run_shares(run, _shares(texts.offsets))
-    return torch.from_numpy(log_p)
+    result = np.empty(len(row))
+    result[order] = log_p
+    return torch.from_numpy(result)
+
+
+def likely_spans(
+    emissions: Tensor,
+    offsets: np.ndarray,
+    potentials: Potentials,
+    tags: SpanTags,
+    floor: float,
+    allowed: Tensor | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """See `ragged.likely_spans`."""
+    texts, scores = _texts(emissions, offsets, allowed), _scores(potentials)
+    search = Search(tags.table, tags.stride, tags.limit or len(emissions), floor)
+
+    def run(share: slice) -> tuple[np.ndarray, np.ndarray]:
+        spans, p = find_likely_spans(_some(texts, share), scores, search)
+        spans[:, 0] += share.start
+        return spans, p
+
+    parts = list(zip(*run_shares(run, _shares(texts.offsets))))
+    return np.concatenate(parts[0]), np.concatenate(parts[1])
+
+
+def log_partition(
+    emissions: Tensor, offsets: np.ndarray, potentials: Potentials, allowed: Tensor | None
+) -> Tensor:
+    """See `ragged.log_partition`."""
+    texts, scores = _texts(emissions, offsets, allowed), _scores(potentials)
+    sums = np.empty(len(offsets) - 1)
+
+    def run(share: slice) -> None:
+        log_partitions(_some(texts, share), scores, sums[share])
+
+    run_shares(run, _shares(texts.offsets))
+    return torch.from_numpy(sums)
 
 
 def partition_and_counts(

@@ -41,7 +41,7 @@ def forward_backward(
     emissions: (batch, time, tag), padded on the right; lengths: (batch,), each at least 1;
     allowed: (batch, time, tag) bool, None for everything.
     """
-    emissions = _constrain(emissions, lengths, allowed)
+    emissions = constrain(emissions, lengths, allowed)
     batch, time, _ = emissions.shape
     flip = flip_index(lengths, time)
     # Two chains in one: the text forwards, and mirrored with transposed transitions.
@@ -138,7 +138,7 @@ def viterbi(
 
     Tags in the padding are 0. Shapes as in `forward_backward`.
     """
-    emissions = _constrain(emissions, lengths, allowed)
+    emissions = constrain(emissions, lengths, allowed)
     batch, time, tag = emissions.shape
     score = potentials.start + emissions[:, 0]
     stay = torch.arange(tag, device=emissions.device).expand(batch, tag)
@@ -200,7 +200,7 @@ def _prefix_sums(values: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(values[:, :1]), values.cumsum(1)], dim=1)
 
 
-def _constrain(emissions: Tensor, lengths: Tensor, allowed: Tensor | None) -> Tensor:
+def constrain(emissions: Tensor, lengths: Tensor, allowed: Tensor | None) -> Tensor:
     """float64 emissions, -inf where not allowed, 0 in the padding."""
     emissions = emissions.double()
     if allowed is not None:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ..padding import pad
-from . import padded
-from .potentials import Gradient, Potentials, SpanQuery
+from . import padded, padded_k_best
+from .potentials import NEG_INF, Gradient, Potentials, SpanQuery, SpanTags
 
 
 def viterbi(
@@ -32,27 +32,95 @@ def viterbi(
     return tags.flatten()[batch.place], batch.spread(scores)
 
 
+def k_best(
+    emissions: Tensor,
+    offsets: np.ndarray,
+    potentials: Potentials,
+    k: int,
+    allowed: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The k best tag sequences of each text, best first: (k, token) int64, (k, text) float64.
+
+    A text with fewer has tags of 0 and scores of -inf for the others; one without tokens has one
+    sequence, of score 0. Raises ValueError for k less than 1.
+    """
+    if k < 1:
+        raise ValueError(f"The number of best sequences is {k}; it must be at least 1.")
+    if _has_kernels(emissions):
+        from . import cpu
+
+        return cpu.k_best(emissions, offsets, potentials, k, allowed)
+    batch = _pad(emissions, offsets, allowed)
+    tags, scores = padded_k_best.k_best(
+        batch.emissions, batch.lengths, potentials, k, batch.allowed
+    )
+    empty = scores.new_full((k, 1), NEG_INF)
+    empty[0] = 0.0
+    spread = torch.where(batch.present, scores.new_zeros(()), empty)
+    return tags.flatten(1)[:, batch.place], spread.masked_scatter(batch.present, scores)
+
+
 def span_log_probability(
     emissions: Tensor,
     offsets: np.ndarray,
     potentials: Potentials,
     query: SpanQuery,
     allowed: Tensor | None = None,
+    stride: int = 0,
 ) -> Tensor:
     """log p(exactly these spans with these tags and both their edges | text): (span,) float64.
 
-    query: its rows number the texts, its starts and ends count from a text's first token. Raises
-    ValueError if the spans are out of order, overlap, or leave their text.
+    query: its rows number the texts, its starts and ends count from a text's first token; in any
+    order, and spans may overlap. stride: see `SpanTags`. Raises ValueError if a span is empty or
+    leaves its text.
     """
     _check_spans(query, offsets)
-    if _has_kernels(emissions):
+    if _has_kernels(emissions) or stride:
         from . import cpu
 
-        return cpu.span_log_probability(emissions, offsets, potentials, query, allowed)
+        query = SpanQuery(*(column.cpu() for column in query))
+        texts = _on_cpu(emissions, potentials, allowed)
+        log_p = cpu.span_log_probability(texts[0], offsets, texts[1], query, texts[2], stride)
+        return log_p.to(emissions.device)
     batch = _pad(emissions, offsets, allowed)
     lattice = padded.forward_backward(batch.emissions, batch.lengths, potentials, batch.allowed)
     query = query._replace(row=batch.rows[query.row])
     return padded.span_log_probability(lattice, query)
+
+
+def likely_spans(
+    emissions: Tensor,
+    offsets: np.ndarray,
+    potentials: Potentials,
+    tags: SpanTags,
+    floor: float,
+    allowed: Tensor | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every span whose probability, as by `span_log_probability`, is at least `floor`.
+
+    Returns (span, 4) int64: text, start, end (exclusive) and label index, in the order of texts and
+    starts; and (span,) float64. Runs on the CPU wherever the emissions are. Raises ValueError for a
+    floor that is not in (0, 1].
+    """
+    if not 0 < floor <= 1:
+        raise ValueError(f"The smallest probability of a span is {floor}; it must be in (0, 1].")
+    from . import cpu
+
+    emissions, potentials, allowed = _on_cpu(emissions, potentials, allowed)
+    return cpu.likely_spans(emissions, offsets, potentials, tags, floor, allowed)
+
+
+def log_partition(
+    emissions: Tensor, offsets: np.ndarray, potentials: Potentials, allowed: Tensor | None = None
+) -> Tensor:
+    """The log-sum of all paths of each text, (text,) float64; on the CPU wherever emissions are.
+
+    0 for a text without tokens, -inf for one without any path.
+    """
+    from . import cpu
+
+    emissions, potentials, allowed = _on_cpu(emissions, potentials, allowed)
+    return cpu.log_partition(emissions, offsets, potentials, allowed)
 
 
 def partition_and_counts(
@@ -149,18 +217,19 @@ def _pad(emissions: Tensor, offsets: np.ndarray, allowed: Tensor | None) -> _Bat
     return _Batch(rows, lengths, allowed, place, sizes > 0)
 
 
+def _on_cpu(
+    emissions: Tensor, potentials: Potentials, allowed: Tensor | None
+) -> tuple[Tensor, Potentials, Tensor | None]:
+    potentials = Potentials(*(scores.cpu() for scores in potentials))
+    return emissions.cpu(), potentials, None if allowed is None else allowed.cpu()
+
+
 def _check_spans(query: SpanQuery, offsets: np.ndarray) -> None:
     row, start, end = (column.cpu().numpy() for column in query[:3])
-    sizes = np.diff(offsets)
-    outside = (start < 0) | (end <= start) | (end > sizes[row])
-    behind = (row[1:] < row[:-1]) | ((row[1:] == row[:-1]) & (start[1:] < end[:-1]))
-    for wrong, reason in (
-        (outside, "is empty or leaves its text"),
-        (np.append(False, behind), "overlaps with the one before it, or is out of order"),
-    ):
-        if wrong.any():
-            i = int(wrong.argmax())
-            raise ValueError(
-                f"Span {i} of the query, tokens {start[i]} to {end[i]} of text {row[i]}, {reason}; "
-                "list the spans of each text in order, texts in order, none over another."
-            )
+    wrong = (start < 0) | (end <= start) | (end > np.diff(offsets)[row])
+    if wrong.any():
+        i = int(wrong.argmax())
+        raise ValueError(
+            f"Span {i} of the query, tokens {start[i]} to {end[i]} of text {row[i]}, is empty or "
+            "leaves its text."
+        )

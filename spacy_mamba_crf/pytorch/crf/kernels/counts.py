@@ -49,19 +49,38 @@ def partition_and_counts(texts, scores, weights, log_partition, counts):
         log_partition[text] = 0.0
         if size == 0:
             continue
-        shifted = 0.0
-        start_text(texts, first, scores.start, rows)
-        for block in range((size - 1) // BLOCK + 1):
-            fill_block(texts, first, size, block, scores.forwards, rows, tops)
-            for t in range(1, min(BLOCK, size - 1 - block * BLOCK) + 1):
-                shifted += tops[t]
-        add_rows(rows.block, (size - 1) % BLOCK * width, scores.end, terms)
-        log_partition[text] = shifted + log_sum(terms)
+        log_partition[text] = _log_partition(texts, first, size, scores, rows, tops, terms)
         if log_partition[text] > -np.inf:
             _count(texts, first, size, scores, rows, weights[text], counts, outer)
     if scores.forwards.safe:
         for i in range(width * width):
             counts.transitions[i] += outer.products[i] * scores.forwards.weights[i]
+
+
+@kernel
+def log_partitions(texts, scores, log_partition):
+    """Write the log-sum of all paths of each text, as `partition_and_counts` does."""
+    width = len(scores.end)
+    rows = make_rows(texts, width)
+    tops, terms = np.empty(BLOCK + 1), np.empty(width)
+    for text in range(len(texts.offsets) - 1):
+        first, size = texts.offsets[text], texts.offsets[text + 1] - texts.offsets[text]
+        log_partition[text] = 0.0
+        if size:
+            log_partition[text] = _log_partition(texts, first, size, scores, rows, tops, terms)
+
+
+@kernel
+def _log_partition(texts, first, size, scores, rows, tops, terms):
+    """Forwards through a text; its last block's rows stay."""
+    shifted = 0.0
+    start_text(texts, first, scores.start, rows)
+    for block in range((size - 1) // BLOCK + 1):
+        fill_block(texts, first, size, block, scores.forwards, rows, tops)
+        for t in range(1, min(BLOCK, size - 1 - block * BLOCK) + 1):
+            shifted += tops[t]
+    add_rows(rows.block, (size - 1) % BLOCK * len(scores.end), scores.end, terms)
+    return shifted + log_sum(terms)
 
 
 @kernel

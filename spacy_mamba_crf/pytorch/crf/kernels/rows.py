@@ -55,6 +55,15 @@ def add_emissions(texts, token, row, at):
 
 
 @kernel
+def emission(texts, token, tag):
+    """The score of one tag at one token."""
+    at = token * texts.tags + tag
+    if len(texts.allowed) and not texts.allowed[at]:
+        return -np.inf
+    return np.float64(texts.emissions[at])
+
+
+@kernel
 def top_of(row, at, width):
     """The largest score of a row, 0 if all are -inf."""
     top = load(row, at)

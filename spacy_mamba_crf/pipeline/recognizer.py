@@ -1,0 +1,326 @@
+"""The component behind `crf_ner`."""
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from spacy.errors import Errors
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc, Span
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.util import check_lexeme_norms, minibatch
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer, set_dropout_rate
+from thinc.types import Floats2d
+
+from ..evaluation.scorer import ner_scorer
+from ..layers.crf_output import add_gradient, read_potentials
+from ..lexicon import Lexicon
+from ..pytorch.crf import Potentials
+from ..pytorch.schemes import TagSet
+from ..pytorch.threads import shares_only
+from .annotation import annotate, register_extension, set_span_group
+from .calibration import Calibration, fit_temperature
+from .constraints import Constraints
+from .decoding import Prediction, check_thresholds, decode
+from .entity_ratio import EntityRatio
+from .lattice import Lattice, join_scores
+from .learning import Loss, annotation_loss, rehearsal_loss
+from .lexicon_use import LexiconUse
+from .queries import CRFQueries
+from .tag_masks import decoding_mask
+
+_NO_CONSTRAINTS = Constraints()
+_LEXICON_USE = LexiconUse()
+
+
+class CRFEntityRecognizer(CRFQueries, TrainablePipe):
+    """Sets doc.ents by the best tag sequence of a linear-chain CRF, within what is already set.
+
+    Every entity carries its exact probability as `ent._.prob`: that precisely these tokens are an
+    entity of this label, summed over all legal tag sequences (with a model without CRF: the product
+    over the entity's own tags and its end). Entities set before and blocked tokens are kept as they
+    are (and have no probability of their own). `make_crf_ner` explains the settings.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[list[Doc], list[Floats2d]],
+        name: str = "crf_ner",
+        *,
+        probabilities: bool = True,
+        threshold: float | None = None,
+        spans_key: str | None = None,
+        spans_threshold: float | None = None,
+        incorrect_spans_key: str | None = None,
+        correct_spans_key: str | None = None,
+        entity_ratio: EntityRatio | None = None,
+        constraints: Constraints = _NO_CONSTRAINTS,
+        lexicon_use: LexiconUse = _LEXICON_USE,
+        scorer: Callable | None = ner_scorer,
+    ):
+        register_extension()
+        check_thresholds(name, threshold, spans_threshold, spans_key)
+        constraints.check(name, model.get_ref("transition_scores").attrs["constrained"])
+        lexicon_use.check(name)
+        if entity_ratio is not None:
+            entity_ratio.check(name)
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.scorer = scorer
+        self.probabilities = probabilities
+        self.threshold = threshold
+        self.spans_key = spans_key
+        self.spans_threshold = spans_threshold
+        self.incorrect_spans_key = incorrect_spans_key
+        self.correct_spans_key = correct_spans_key
+        self.entity_ratio = entity_ratio
+        self.constraints = constraints
+        self.lexicon_use = lexicon_use
+        # Only what is learnt is saved with the component; settings come from the config.
+        self.cfg: dict[str, Any] = {"labels": []}
+        self._rehearsal_model: Model[list[Doc], list[Floats2d]] | None = None
+        self._lexicon: tuple[bytes, Lexicon] | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The entity labels, in the order in which they were added."""
+        return tuple(self.cfg["labels"])
+
+    @property
+    def label_data(self) -> tuple[str, ...]:
+        """What `spacy init labels` stores: the labels."""
+        return self.labels
+
+    @property
+    def tagset(self) -> TagSet:
+        """The tags of the model's scheme over the labels."""
+        return TagSet(self.model.attrs["scheme"], self.labels)
+
+    def add_label(self, label: str) -> int:
+        """Add a label, also to a trained model, which keeps what it knows. 1 if it was new."""
+        if not isinstance(label, str):
+            raise ValueError(Errors.E187)
+        if label in self.labels:
+            return 0
+        self.cfg["labels"].append(label)
+        self.vocab.strings.add(label)
+        if self.model.get_ref("output_layer").has_dim("nO"):
+            self.set_output(len(self.tagset))
+        return 1
+
+    @property
+    def temperature(self) -> float:
+        """What predictions divide all scores by, so that probabilities are calibrated."""
+        return self.model.get_ref("transition_scores").attrs["temperature"]
+
+    @property
+    def lexicon(self) -> Lexicon | None:
+        """The terms that predictions heed, see `lexicon_mode`; saved with the model."""
+        data = self.model.attrs.get("lexicon")
+        if data is None:
+            return None
+        if self._lexicon is None or self._lexicon[0] is not data:
+            self._lexicon = data, Lexicon.from_bytes(data)
+        return self._lexicon[1]
+
+    @lexicon.setter
+    def lexicon(self, lexicon: Lexicon | None) -> None:
+        self.model.attrs["lexicon"] = None if lexicon is None else lexicon.to_bytes()
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: list[str] | None = None,
+        lexicon: str | None = None,
+    ) -> None:
+        """Take the labels from `labels` or from the examples' entities, and make the parameters.
+
+        lexicon: a file of lines `term` or `term<TAB>label`, for predictions. Raises ValueError
+        without labels or examples, for settings that name unknown labels, and for a bad lexicon.
+        """
+        validate_get_examples(get_examples, "CRFEntityRecognizer.initialize")
+        check_lexeme_norms(self.vocab, "crf_ner")
+        if labels is None:
+            found = {ent.label_ for eg in get_examples() for ent in eg.reference.ents}
+            labels = sorted(found)
+        for label in labels:
+            self.add_label(label)
+        self._require_labels()
+        self.constraints.check_labels(self.tagset, self.name)
+        if lexicon is not None:
+            self.lexicon = Lexicon.from_file(lexicon)
+        doc_sample = [example.predicted for example in islice(get_examples(), 10)]
+        if not doc_sample:
+            raise ValueError(Errors.E923.format(name=self.name))
+        self.set_output(len(self.tagset))
+        self.model.initialize(X=doc_sample)
+
+    def predict(self, docs: Iterable[Doc]) -> list[Prediction]:
+        """The entities of each doc with their probabilities; the docs stay as they are."""
+        docs = list(docs)
+        if not any(map(len, docs)):
+            return [Prediction([], None if self.spans_threshold is None else []) for _ in docs]
+        with shares_only():
+            lattice = self.lattice(docs)
+            return decode(lattice, self.probabilities, self.threshold, self.spans_threshold)
+
+    def set_annotations(self, docs: Iterable[Doc], scores: list[Prediction]) -> None:
+        """Add predicted entities to doc.ents beside those already there."""
+        for doc, (entities, spans) in zip(docs, scores):
+            annotate(doc, entities, self.name)
+            if self.spans_key is not None:
+                set_span_group(doc, self.spans_key, self.probabilities, spans)
+
+    def lattice(self, docs: list[Doc], *, again: bool = False) -> Lattice:
+        """All tag sequences of docs of which at least one has tokens, with their scores.
+
+        again: as if the docs had not passed this component.
+        """
+        is_own = self._is_own if again else None
+        return self._make_lattice(docs, self.model.predict(docs), self.temperature, is_own)
+
+    def calibrate(self, examples: Iterable[Example]) -> Calibration | None:
+        """Fit the temperature to examples, which training must not have seen, and keep it.
+
+        Their predicted docs must have passed the components before this one. Changes probabilities
+        alone, not which tag sequence is best. None, and the temperature stays, where nothing is
+        predicted. To be saved with `nlp.to_disk`.
+        """
+        examples = list(examples)
+        validate_examples(examples, "CRFEntityRecognizer.calibrate")
+        docs = [example.predicted for example in examples]
+        if not any(map(len, docs)):
+            return None
+        with shares_only():
+            scores = [own for part in minibatch(docs, 64) for own in self.model.predict(part)]
+            result = fit_temperature(
+                examples, lambda t: self._make_lattice(docs, scores, t, self._is_own)
+            )
+        if result is not None:
+            self.model.get_ref("transition_scores").attrs["temperature"] = result.temperature
+        return result
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch of examples; the loss is summed over its docs."""
+        examples = list(examples)
+        validate_examples(examples, "CRFEntityRecognizer.update")
+
+        def loss_of(docs: list[Doc], scores: list[Floats2d]) -> Loss:
+            return self._annotation_loss(examples, scores)
+
+        return self._learn(examples, loss_of, drop, sgd, losses)
+
+    def rehearse(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+        **config: Any,
+    ) -> dict[str, float]:
+        """Learn to go on predicting as the model did when `nlp.resume_training` was called."""
+        examples = list(examples)
+        validate_examples(examples, "CRFEntityRecognizer.rehearse")
+        tutor = self._rehearsal_model
+
+        def loss_of(docs: list[Doc], scores: list[Floats2d]) -> Loss:
+            assert tutor is not None
+            return rehearsal_loss(
+                scores,
+                self._potentials(self.model, self.tagset),
+                tutor.predict(docs),
+                self._potentials(tutor, self._tagset_of(tutor)),
+            )
+
+        return self._learn(examples if tutor is not None else [], loss_of, drop, sgd, losses)
+
+    def get_loss(
+        self, examples: Iterable[Example], scores: list[Floats2d]
+    ) -> tuple[float, list[Floats2d]]:
+        """The loss, summed over docs, and its gradient by the emissions (a mean over docs)."""
+        examples = list(examples)
+        validate_examples(examples, "CRFEntityRecognizer.get_loss")
+        if not any(len(doc_scores) for doc_scores in scores):
+            return 0.0, [doc_scores * 0 for doc_scores in scores]
+        loss = self._annotation_loss(examples, scores)
+        return loss.value, loss.d_scores
+
+    def _annotation_loss(self, examples: list[Example], scores: list[Floats2d]) -> Loss:
+        potentials = self._potentials(self.model, self.tagset)
+        keys = (self.incorrect_spans_key, self.correct_spans_key)
+        ratio = self.entity_ratio
+        return annotation_loss(examples, scores, potentials, self.tagset, *keys, ratio)
+
+    def _make_lattice(
+        self,
+        docs: list[Doc],
+        scores: list[Floats2d],
+        temperature: float,
+        is_own: Callable[[Span], bool] | None,
+    ) -> Lattice:
+        tagset, constraints, use = self.tagset, self.constraints, self.lexicon_use
+        batch = join_scores(scores)
+        potentials = self._potentials(self.model, tagset)
+        if temperature != 1.0:
+            batch = batch._replace(emissions=batch.emissions / temperature)
+            potentials = Potentials(*(part / temperature for part in potentials))
+        potentials = constraints.forbid(potentials, tagset, self.name)
+        lexicon = self.lexicon
+        batch = use.add_scores(lexicon, docs, batch, tagset)
+        has_crf = self.model.get_ref("transition_scores").attrs["constrained"]
+        most = constraints.max_entity_length
+        allowed = decoding_mask(docs, batch.offsets, tagset, has_crf, most=most, is_own=is_own)
+        allowed = use.require_terms(lexicon, docs, batch, tagset, allowed)
+        return Lattice(batch, potentials, tagset, allowed, most)
+
+    def _learn(
+        self,
+        examples: list[Example],
+        loss_of: Callable[[list[Doc], list[Floats2d]], Loss],
+        drop: float,
+        sgd: Optimizer | None,
+        losses: dict[str, float] | None,
+    ) -> dict[str, float]:
+        """One pass forwards and back, with a step of the optimizer if there is one."""
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        docs = [example.predicted for example in examples]
+        if not any(len(doc) for doc in docs):
+            return losses
+        set_dropout_rate(self.model, drop)
+        with shares_only():
+            scores, backprop = self.model.begin_update(docs)
+            loss = loss_of(docs, scores)
+            if not np.isfinite(loss.value):
+                raise ValueError(Errors.E910.format(name=self.name))
+            add_gradient(self.model.get_ref("transition_scores"), loss.d_potentials)
+            backprop(loss.d_scores)
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        losses[self.name] += loss.value
+        return losses
+
+    def _potentials(self, model: Model, tagset: TagSet) -> Potentials:
+        return read_potentials(model.get_ref("transition_scores"), tagset)
+
+    def _tagset_of(self, model: Model) -> TagSet:
+        """The tags that an earlier copy of the model has: those of the first labels."""
+        scheme = model.attrs["scheme"]
+        n_tags = model.get_ref("output_layer").get_dim("nO")
+        n_labels = (n_tags - 1) // len(TagSet(scheme, ()).letters)
+        return TagSet(scheme, self.labels[:n_labels])
