@@ -49,8 +49,8 @@ class EntityRatio(NamedTuple):
         # a difference of its first ones.
         ends = []
         for step in (_STEP, -_STEP):
-            emissions = batch.emissions.double()
-            emissions[:, 1:] += step
+            emissions = batch.emissions.double() + step
+            emissions[:, 0] = batch.emissions[:, 0]
             _, moved = partition_and_counts(emissions, batch.offsets, potentials, even)
             ends.append(moved)
         factor = self.weight / tokens / (2 * _STEP) * (1 if expected > self.share else -1)

@@ -30,7 +30,10 @@ class LexiconUse(NamedTuple):
     def add_scores(
         self, lexicon: Lexicon | None, docs: list[Doc], batch: Batch, tagset: TagSet
     ) -> Batch:
-        """Make each term's tags more likely where it stands, all together by the weight."""
+        """Make each term's tags more likely where it stands, all together by the weight.
+
+        Where an entity's end does not show in its tags, one that goes on after the term loses it.
+        """
         if lexicon is None or self.mode != "soft" or not self.weight:
             return batch
         spans, known = _known_matches(lexicon, docs, tagset)
@@ -45,6 +48,10 @@ class LexiconUse(NamedTuple):
         token = np.repeat(batch.offsets[doc] + start, size) + place
         bonus = np.zeros(tuple(batch.emissions.shape), dtype="float32")
         np.add.at(bonus, (token, tag), self.weight / size_of)
+        goes_on = tagset.span_table()[label, 4]
+        beside = np.flatnonzero((goes_on >= 0) & (end < np.diff(batch.offsets)[doc]))
+        after = batch.offsets[doc[beside]] + end[beside]
+        np.add.at(bonus, (after, goes_on[beside]), -self.weight)
         return batch._replace(emissions=batch.emissions + batch.put(bonus))
 
     def require_terms(
