@@ -17,6 +17,13 @@ STAGES = (
     "probabilities",
     "entities",
 )
+# What the component does only if it is asked to, beside the stages above.
+EXTRAS = (
+    "threshold instead of best tags",
+    "2 best sequences",
+    "10 best sequences",
+    "longest entity of 10",
+)
 _BATCH = 64
 
 
@@ -30,12 +37,14 @@ class StagesRunner:
         self.nlp, self.weights = load("mamba_crf", corpus, device, quick)
         self.texts = sentences(corpus)[: 20 if quick else 600]
         self.device = device
+        ner: Any = self.nlp.get_pipe("ner")
+        ner.threshold = None
         for _ in range(2):
             self.measure()
 
     def measure(self) -> dict[str, float]:
         """Microseconds a character of each stage, and of nlp.pipe as a whole."""
-        times = dict.fromkeys(STAGES, 0.0)
+        times = dict.fromkeys([*STAGES, *EXTRAS], 0.0)
         for start in range(0, len(self.texts), _BATCH):
             self._batch(list(self.texts[start : start + _BATCH]), times)
         times["nlp.pipe"] = seconds(lambda: list(self.nlp.pipe(self.texts)), self.device)
@@ -43,8 +52,8 @@ class StagesRunner:
         return {name: 1e6 * time / characters for name, time in times.items()}
 
     def _batch(self, texts: list[str], times: dict[str, float]) -> None:
-        from spacy_mamba_crf.layers.crf_output import read_potentials
         from spacy_mamba_crf.pipeline.decoding import decode
+        from spacy_mamba_crf.pipeline.lattice import join_scores
 
         ner: Any = self.nlp.get_pipe("ner")
         model = ner.model
@@ -59,12 +68,25 @@ class StagesRunner:
         embedded = timed("embedding", lambda: tok2vec.layers[0].predict(docs))
         hidden = timed("encoder", lambda: tok2vec.layers[-1].predict(embedded))
         scores = timed("emissions", lambda: model.layers[1].predict(hidden))
-        potentials = read_potentials(model.get_ref("transition_scores"), ner.tagset)
-        arguments = (docs, scores, potentials, ner.tagset)
+        batch = join_scores(scores)
+
+        def lattice() -> Any:
+            return ner.make_lattice(docs, batch)
+
         before = times["best tags"]
-        timed("best tags", lambda: decode(*arguments, False))
-        found = timed("probabilities", lambda: decode(*arguments, True))
-        times["probabilities"] -= times["best tags"] - before  # decoding with them less without
+        timed("best tags", lambda: decode(lattice(), False))
+        plain = times["best tags"] - before
+        found = timed("probabilities", lambda: decode(lattice(), True))
+        times["probabilities"] -= plain  # decoding with them less without
+        timed("threshold instead of best tags", lambda: decode(lattice(), True, 0.4))
+        times["threshold instead of best tags"] -= plain
+        timed("2 best sequences", lambda: lattice().k_best(2))
+        timed("10 best sequences", lambda: lattice().k_best(10))
+        constraints = ner.constraints
+        ner.constraints = constraints._replace(max_entity_length=10)
+        timed("longest entity of 10", lambda: decode(lattice(), False))
+        times["longest entity of 10"] -= plain
+        ner.constraints = constraints
         timed("entities", lambda: ner.set_annotations(docs, found))
 
 
@@ -83,7 +105,10 @@ def run_stages(report: Report, cores: int, corpus: str, quick: bool) -> None:
         {"stage": name, "microseconds": time, "share": time / whole}
         for name, time in medians.items()
     ]
-    report.summary = {"probabilities": medians["probabilities"] / whole}
+    report.summary = {
+        "probabilities": medians["probabilities"] / whole,
+        "n_best_10": medians["10 best sequences"] / whole,
+    }
     show_table(
         f"nlp.pipe on {cores} core(s)",
         ["stage", "us a character", "share"],

@@ -26,7 +26,7 @@ from .calibration import Calibration, fit_temperature
 from .constraints import Constraints
 from .decoding import Prediction, check_thresholds, decode
 from .entity_ratio import EntityRatio
-from .lattice import Lattice, join_scores
+from .lattice import Batch, Lattice, join_scores
 from .learning import Loss, annotation_loss, rehearsal_loss
 from .lexicon_use import LexiconUse
 from .queries import CRFQueries
@@ -183,8 +183,36 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
 
         again: as if the docs had not passed this component.
         """
-        is_own = self._is_own if again else None
-        return self._make_lattice(docs, self.model.predict(docs), self.temperature, is_own)
+        batch = join_scores(self.model.predict(docs))
+        return self.make_lattice(docs, batch, is_own=self._is_own if again else None)
+
+    def make_lattice(
+        self,
+        docs: list[Doc],
+        batch: Batch,
+        *,
+        temperature: float | None = None,
+        is_own: Callable[[Span], bool] | None = None,
+    ) -> Lattice:
+        """All tag sequences of docs by the model's scores of them.
+
+        temperature: the component's own if None. is_own: entities of doc.ents that count as not
+        there.
+        """
+        tagset, constraints, use = self.tagset, self.constraints, self.lexicon_use
+        temperature = temperature or self.temperature
+        potentials = self._potentials(self.model, tagset)
+        if temperature != 1.0:
+            batch = batch._replace(emissions=batch.emissions / temperature)
+            potentials = Potentials(*(part / temperature for part in potentials))
+        potentials = constraints.forbid(potentials, tagset, self.name)
+        lexicon = self.lexicon
+        batch = use.add_scores(lexicon, docs, batch, tagset)
+        has_crf = self.model.get_ref("transition_scores").attrs["constrained"]
+        most = constraints.max_entity_length
+        allowed = decoding_mask(docs, batch.offsets, tagset, has_crf, most=most, is_own=is_own)
+        allowed = use.require_terms(lexicon, docs, batch, tagset, allowed)
+        return Lattice(batch, potentials, tagset, allowed, most)
 
     def calibrate(self, examples: Iterable[Example]) -> Calibration | None:
         """Fit the temperature to examples, which training must not have seen, and keep it.
@@ -200,9 +228,12 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
             return None
         with shares_only():
             scores = [own for part in minibatch(docs, 64) for own in self.model.predict(part)]
-            result = fit_temperature(
-                examples, lambda t: self._make_lattice(docs, scores, t, self._is_own)
-            )
+            batch = join_scores(scores)
+
+            def at(temperature: float) -> Lattice:
+                return self.make_lattice(docs, batch, temperature=temperature, is_own=self._is_own)
+
+            result = fit_temperature(examples, at)
         if result is not None:
             self.model.get_ref("transition_scores").attrs["temperature"] = result.temperature
         return result
@@ -265,28 +296,6 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         keys = (self.incorrect_spans_key, self.correct_spans_key)
         ratio = self.entity_ratio
         return annotation_loss(examples, scores, potentials, self.tagset, *keys, ratio)
-
-    def _make_lattice(
-        self,
-        docs: list[Doc],
-        scores: list[Floats2d],
-        temperature: float,
-        is_own: Callable[[Span], bool] | None,
-    ) -> Lattice:
-        tagset, constraints, use = self.tagset, self.constraints, self.lexicon_use
-        batch = join_scores(scores)
-        potentials = self._potentials(self.model, tagset)
-        if temperature != 1.0:
-            batch = batch._replace(emissions=batch.emissions / temperature)
-            potentials = Potentials(*(part / temperature for part in potentials))
-        potentials = constraints.forbid(potentials, tagset, self.name)
-        lexicon = self.lexicon
-        batch = use.add_scores(lexicon, docs, batch, tagset)
-        has_crf = self.model.get_ref("transition_scores").attrs["constrained"]
-        most = constraints.max_entity_length
-        allowed = decoding_mask(docs, batch.offsets, tagset, has_crf, most=most, is_own=is_own)
-        allowed = use.require_terms(lexicon, docs, batch, tagset, allowed)
-        return Lattice(batch, potentials, tagset, allowed, most)
 
     def _learn(
         self,

@@ -10,31 +10,28 @@ from typing import Any
 import numpy as np
 import pytest
 import spacy
-import torch
 from numpy.testing import assert_allclose
 from spacy.cli.train import train as spacy_train
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
-from spacy.util import load_config, load_model_from_config, load_model_from_path
-from thinc.api import fix_random_seed
-from toy_pipelines import found, found_with_probabilities, make_examples, tagger_model, train
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
-
-from spacy_mamba_crf.files import write_text
+from spacy.util import load_config, load_model_from_path
+from tiny_bert import (
+    DATA,
+    KINDS,
+    PIECES,
+    STRIDE,
+    UNKNOWN,
+    WIDTH,
+    WINDOW,
+    bert_of,
+    make_bert,
+    pipeline,
+    trained_pipeline,
+)
+from toy_pipelines import found, found_with_probabilities, make_examples, train
+from transformers import AutoModel, AutoTokenizer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-WIDTH = 16
-WINDOW, STRIDE = 8, 6
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-CHARACTERS = "患者服用阿司匹林有糖尿病头痛的和。，"
-PIECES = [*SPECIAL, *CHARACTERS, "like", "##s", "aspirin", ".", "l", "a", "##i"]
-UNKNOWN = "龘靐"  # in no vocabulary of the tests
-DATA = [
-    ("患者服用阿司匹林。", {"entities": [(4, 8, "DRUG")]}),
-    ("", {"entities": []}),
-    ("有糖尿病，头痛。", {"entities": [(1, 4, "ILL"), (5, 7, "ILL")]}),
-    (f"{UNKNOWN} 患者 likes", {"entities": []}),
-]
 TEXTS = [
     "患者有糖尿病，服用阿司匹林。" * 4,
     "",
@@ -49,102 +46,6 @@ nlp = spacy.load(sys.argv[1])
 docs = nlp.pipe(json.loads(sys.argv[2]))
 print(json.dumps([[[e.start, e.end, e.label_, e._.prob] for e in doc.ents] for doc in docs]))
 """
-
-
-def make_bert(folder: Path) -> Path:
-    """Write a BERT of one layer, without dropout, that has seen nothing."""
-    folder.mkdir(parents=True)
-    write_text(folder / "vocab.txt", "\n".join(PIECES) + "\n")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(PIECES),
-        hidden_size=WIDTH,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.3,
-    )
-    BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=32).save_pretrained(folder)
-    return folder
-
-
-def transformer_model(name: Path) -> dict[str, Any]:
-    """The settings that TransformerModel and Tok2VecTransformer have in common."""
-    spans = {"@span_getters": "spacy-transformers.strided_spans.v1"}
-    return {
-        "name": str(name),
-        "tokenizer_config": {"use_fast": True},
-        "get_spans": {**spans, "window": WINDOW, "stride": STRIDE},
-    }
-
-
-def shared_transformer(name: Path) -> dict[str, Any]:
-    """A config with the components transformer and ner, which listens to it."""
-    listener = {
-        "@architectures": "spacy-transformers.TransformerListener.v1",
-        "grad_factor": 1.0,
-        "pooling": {"@layers": "reduce_mean.v1"},
-        "upstream": "*",
-    }
-    model = {
-        "@architectures": "spacy-transformers.TransformerModel.v3",
-        **transformer_model(name),
-    }
-    return {
-        "transformer": {"factory": "transformer", "model": model},
-        "ner": {"factory": "crf_ner", "model": tagger_model(listener)},
-    }
-
-
-def own_transformer(name: Path) -> dict[str, Any]:
-    """A config with the component ner, whose model contains a transformer."""
-    tok2vec = {
-        "@architectures": "spacy-transformers.Tok2VecTransformer.v3",
-        **transformer_model(name),
-        "pooling": {"@layers": "reduce_mean.v1"},
-    }
-    return {"ner": {"factory": "crf_ner", "model": tagger_model(tok2vec)}}
-
-
-KINDS = {"shared": shared_transformer, "own": own_transformer}
-
-
-def pipeline(kind: str, bert: Path, segmenter: str = "char") -> Language:
-    """An untrained Chinese pipeline, for characters or ("words") tokens between spaces."""
-    fix_random_seed(0)
-    components = KINDS[kind](bert)
-    config: dict[str, Any] = {
-        "nlp": {"lang": "zh", "pipeline": list(components)},
-        "components": components,
-    }
-    if segmenter == "char":
-        tokenizer = {"@tokenizers": "spacy.zh.ChineseTokenizer", "segmenter": "char"}
-    else:
-        config["nlp"]["lang"] = "xx"
-        tokenizer = {"@tokenizers": "spacy.Tokenizer.v1"}
-    config["nlp"]["tokenizer"] = tokenizer
-    return load_model_from_config(config, auto_fill=True, validate=True)
-
-
-def trained_pipeline(kind: str, bert: Path) -> Language:
-    """A pipeline that knows DATA by heart."""
-    nlp = pipeline(kind, bert)
-    examples = make_examples(nlp, DATA)
-    optimizer = nlp.initialize(lambda: examples)
-    optimizer.learn_rate = 0.01
-    train(nlp, examples, 50, optimizer)
-    return nlp
-
-
-def bert_of(nlp: Language) -> BertModel:
-    """The transformer that a pipeline trains."""
-    name = "transformer" if nlp.has_pipe("transformer") else "ner"
-    model = nlp.get_pipe(name).model
-    return next(node for node in model.walk() if node.name == "hf-pytorch").shims[0]._model
 
 
 @pytest.fixture(scope="module")
@@ -277,8 +178,7 @@ def vectors_by_hand(bert: Path, doc: Doc) -> np.ndarray:
         text = doc[start:end].text
         encoded = tokenizer(text, return_offsets_mapping=True, return_tensors="pt")
         offsets = encoded.pop("offset_mapping")[0].tolist()
-        with torch.no_grad():
-            hidden = model.eval()(**encoded).last_hidden_state[0].numpy()
+        hidden = model.eval()(**encoded).last_hidden_state[0].detach().numpy()
         for token in doc[start:end]:
             first = token.idx - doc[start].idx
             for (left, right), vector in zip(offsets, hidden):

@@ -1,0 +1,151 @@
+"""`python -m spacy crf ...`: probabilities, n best and calibration of a trained pipeline.
+
+Registered by the entry point `spacy_cli`, which spaCy imports when its command line starts.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from spacy.cli._util import app
+from wasabi import msg
+
+crf = typer.Typer(
+    name="crf", help="Probabilities, n best and calibration of crf_ner", no_args_is_help=True
+)
+app.add_typer(crf)
+
+Model = Annotated[str, typer.Argument(help="Trained pipeline, by path or package name")]
+Data = Annotated[Path, typer.Argument(help="DocBin file (.spacy), or a folder of them")]
+Text = Annotated[str, typer.Argument(help="Text to analyse, or - to read it from standard input")]
+Component = Annotated[
+    str | None, typer.Option("--component", "-c", help="Which crf_ner, the last if not given")
+]
+
+
+@crf.command("n-best")
+def n_best(
+    model: Model,
+    text: Text,
+    k: Annotated[int, typer.Option("--k", "-k", help="How many analyses", min=1)] = 5,
+    component: Component = None,
+) -> None:
+    """Print the k most probable analyses of a text with their probabilities."""
+    with _failing_clearly():
+        nlp, pipe = _load(model, component)
+        doc = nlp(_read(text))
+        rows = [
+            (f"{analysis.prob:.4f}", _written(analysis.ents))
+            for analysis in pipe.n_best([doc], k)[0]
+        ]
+    msg.table(rows, header=("probability", "entities"), divider=True)
+
+
+@crf.command("spans")
+def spans(
+    model: Model,
+    text: Text,
+    threshold: Annotated[
+        float, typer.Option("--threshold", "-t", help="Least probability", min=0.01, max=1.0)
+    ] = 0.05,
+    component: Component = None,
+) -> None:
+    """Print all spans of a text that are entities with at least this probability."""
+    with _failing_clearly():
+        nlp, pipe = _load(model, component)
+        doc = nlp(_read(text))
+        found = pipe.likely_spans([doc], threshold)[0]
+    rows = [
+        (f"{prob:.4f}", doc[start:end].text, label, f"{start}-{end}")
+        for start, end, label, prob in sorted(found, key=lambda span: -span.prob)
+    ]
+    msg.table(rows, header=("probability", "text", "label", "tokens"), divider=True)
+
+
+@crf.command("calibrate")
+def calibrate(
+    model: Model,
+    data: Data,
+    output: Annotated[Path, typer.Argument(help="Folder to write the calibrated pipeline to")],
+    component: Component = None,
+) -> None:
+    """Fit the temperature on texts that training has not seen, and save the pipeline."""
+    with _failing_clearly():
+        from ..pipeline.calibration import calibrate_pipeline
+
+        nlp, _ = _load(model, component)
+        results = calibrate_pipeline(nlp, data, component)
+        if not results:
+            raise ValueError(f"Nothing is predicted in {data} whose truth is known.")
+        nlp.to_disk(output)
+    rows = [
+        (name, f"{r.temperature:.3f}", r.entities, f"{r.before:.4f}", f"{r.after:.4f}")
+        for name, r in results.items()
+    ]
+    header = ("component", "temperature", "entities", "ECE before", "ECE after")
+    msg.table(rows, header=header, divider=True)
+    msg.good(f"Saved {output}")
+
+
+@crf.command("reliability")
+def reliability(model: Model, data: Data) -> None:
+    """Print how often entities are right by their probability, and the oracle F1 of the n best."""
+    with _failing_clearly():
+        from ..evaluation.metrics import predict
+        from ..evaluation.probabilities import measure_probabilities
+
+        nlp, _ = _load(model, None)
+        examples, _ = predict(nlp, data)
+        measured = measure_probabilities(nlp, examples)
+        assert measured is not None
+    for key, name in (("entities", "Entities found"), ("candidates", "All spans from 0.05")):
+        scores = measured[key]
+        error, chance = scores["ece"], scores["ece_by_chance"]
+        msg.divider(f"{name}: {scores['size']}, ECE {error:.4f} (by chance {chance:.4f})")
+        rows = [
+            (
+                f"{row['low']:.2f}-{row['high']:.2f}",
+                row["size"],
+                f"{row['confidence']:.3f}",
+                f"{row['accuracy']:.3f}",
+            )
+            for row in scores["bins"]
+        ]
+        msg.table(rows, header=("probability", "spans", "mean", "share right"))
+    msg.divider("F1 of the best of the k most probable analyses")
+    rows = [(k, f"{100 * score:.2f}") for k, score in measured["oracle"].items()]
+    msg.table(rows, header=("k", "oracle F1"))
+
+
+def _load(model: str, component: str | None) -> tuple[Any, Any]:
+    """The pipeline and its crf_ner; ValueError if there is none."""
+    import spacy
+
+    nlp = spacy.load(model)
+    able = [name for name, pipe in nlp.pipeline if hasattr(pipe, "n_best")]
+    if not able or component not in (None, *able):
+        raise ValueError(
+            f"{model} has no component {component or 'crf_ner'!r} that knows probabilities; its "
+            f"pipeline is {', '.join(nlp.pipe_names) or 'empty'}."
+        )
+    return nlp, nlp.get_pipe(component or able[-1])
+
+
+def _read(text: str) -> str:
+    return sys.stdin.read().strip() if text == "-" else text
+
+
+def _written(ents: Sequence[Any]) -> str:
+    return "  ".join(f"{ent.text} ({ent.label_})" for ent in ents) or "no entities"
+
+
+@contextmanager
+def _failing_clearly() -> Iterator[None]:
+    """Turn what a user can mend into a sentence and exit status 1."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        msg.fail(str(error), exits=1)

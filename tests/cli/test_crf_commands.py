@@ -1,0 +1,99 @@
+"""`python -m spacy crf`: the commands as a user runs them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from spacy.training import Example
+from spacy.util import load_model_from_path
+from thinc.api import fix_random_seed
+
+TEXTS = [
+    ("I like London and Berlin .", [(7, 13, "LOC"), (18, 24, "LOC")]),
+    ("Who is Shaka Khan ?", [(7, 17, "PERSON")]),
+    ("This is about nothing .", []),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained pipeline and the texts it knows."""
+    folder = tmp_path_factory.mktemp("cli")
+    fix_random_seed(0)
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("crf_ner", name="ner")
+    examples = [
+        Example.from_dict(nlp.make_doc(text), {"entities": entities}) for text, entities in TEXTS
+    ]
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = 0.005
+    for _ in range(25):
+        nlp.update(examples, sgd=optimizer)
+    nlp.to_disk(folder / "model")
+    DocBin(docs=[example.reference for example in examples]).to_disk(folder / "dev.spacy")
+    spacy.blank("xx").to_disk(folder / "blank")
+    return folder
+
+
+def run(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "spacy", "crf", *arguments],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_commands_are_listed_by_spacys_help(folder: Path):
+    done = run(folder, "--help")
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in ("n-best", "spans", "calibrate", "reliability"))
+
+
+def test_n_best_prints_analyses_from_the_most_probable_on(folder: Path):
+    done = run(folder, "n-best", "model", "I like London .", "-k", "3")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("0.")]
+    assert len(lines) == 3 and "London (LOC)" in lines[0]
+    assert sorted(lines, reverse=True) == lines
+
+
+def test_spans_reads_the_text_from_standard_input(folder: Path):
+    done = run(folder, "spans", "model", "-", stdin="I like London .\n")
+    assert done.returncode == 0, done.stderr
+    assert "London" in done.stdout and "2-3" in done.stdout
+
+
+def test_calibrate_saves_a_pipeline_with_the_temperature_it_prints(folder: Path):
+    done = run(folder, "calibrate", "model", "dev.spacy", "calibrated")
+    assert done.returncode == 0, done.stderr
+    temperature = load_model_from_path(folder / "calibrated").get_pipe("ner").temperature
+    assert f"{temperature:.3f}" in done.stdout
+
+
+def test_reliability_prints_the_tables(folder: Path):
+    done = run(folder, "reliability", "model", "dev.spacy")
+    assert done.returncode == 0, done.stderr
+    assert "Entities found: 3" in done.stdout and "oracle F1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ["arguments", "message"],
+    [
+        (["n-best", "nowhere", "a"], "nowhere"),
+        (["n-best", "blank", "a"], "blank has no component 'crf_ner'"),
+        (["spans", "model", "a", "-c", "other"], "no component 'other'"),
+        (["calibrate", "model", "nowhere.spacy", "out"], "no file nowhere.spacy"),
+        (["reliability", "model", "nowhere.spacy"], "no test file nowhere.spacy"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(folder: Path, arguments, message):
+    done = run(folder, *arguments)
+    assert done.returncode == 1
+    assert message in " ".join((done.stdout + done.stderr).split())
+    assert "Traceback" not in done.stderr
+    assert not (folder / "out").exists()
