@@ -36,7 +36,7 @@ def test_every_corpus_has_a_config():
 def test_each_model_can_be_built_for_each_corpus(model, corpus):
     config = merged(model, f"corpora/{corpus}", "devices/cpu")
     nlp = load_model_from_config(config, auto_fill=True)
-    assert nlp.pipe_names == ["ner"]
+    assert nlp.pipe_names[-1] == "ner"
     assert nlp.get_pipe_meta("ner").factory == "crf_ner"
 
 

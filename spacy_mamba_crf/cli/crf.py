@@ -116,8 +116,8 @@ def reliability(model: Model, data: Data) -> None:
         ]
         msg.table(rows, header=("probability", "spans", "mean", "share right"))
     msg.divider("F1 of the best of the k most probable analyses")
-    rows = [(k, f"{100 * score:.2f}") for k, score in measured["oracle"].items()]
-    msg.table(rows, header=("k", "oracle F1"))
+    oracle = [(k, f"{100 * score:.2f}") for k, score in measured["oracle"].items()]
+    msg.table(oracle, header=("k", "oracle F1"))
 
 
 def _load(model: str, component: str | None) -> tuple[Any, Any]:

@@ -124,7 +124,7 @@ def _enlarged(layer: Model, nO: int) -> Model:
 
 def _over_texts_init(model: Model, X=None, Y=None) -> None:
     layer = model.layers[0]
-    layer.initialize(X=model.ops.xp.concatenate(X) if X else None)
+    layer.initialize(X=_joined(model, X) if X else None)
     for name in layer.dim_names:
         model.set_dim(name, layer.get_dim(name), force=True)
 
@@ -133,13 +133,23 @@ def _over_texts_forward(
     model: Model, Xs: list[Floats2d], is_train: bool
 ) -> tuple[list[Floats2d], Callable]:
     sizes = model.ops.asarray1i([len(X) for X in Xs])
-    joined = Xs[0] if len(Xs) == 1 else model.ops.xp.concatenate(Xs)
-    Y, backprop_layer = model.layers[0](joined, is_train)
+    Y, backprop_layer = model.layers[0](_joined(model, Xs), is_train)
 
     def backprop(dYs: list[Floats2d]) -> list[Floats2d]:
         return model.ops.unflatten(backprop_layer(model.ops.xp.concatenate(dYs)), sizes)
 
     return model.ops.unflatten(Y, sizes), backprop
+
+
+def _joined(model: Model, Xs: list[Floats2d]) -> Floats2d:
+    """All rows; a single text's array is not copied.
+
+    Transformers give texts without tokens arrays without columns, so those are left out.
+    """
+    filled = [X for X in Xs if len(X)]
+    if not filled:
+        return model.ops.alloc2f(0, model.layers[0].maybe_get_dim("nI") or Xs[0].shape[1])
+    return filled[0] if len(filled) == 1 else model.ops.xp.concatenate(filled)
 
 
 def _emissions_init(model: Model, X=None, Y=None) -> None:

@@ -24,7 +24,7 @@ def warn_of_unknown_labels(
             warned.add(label)
             warnings.warn(
                 f"Examples have entities labelled {label!r}, which the component {name!r} does not "
-                f"know: it learns that they are no entities. Call nlp.get_pipe({name!r})"
+                f"know: to it, their tokens have no annotation. Call nlp.get_pipe({name!r})"
                 f".add_label({label!r}) before training; in a config, let "
                 "spacy_mamba_crf.add_labels.v1 do so under [initialize.before_init].",
                 stacklevel=3,

@@ -26,6 +26,7 @@ from .calibration import Calibration, fit_temperature
 from .constraints import Constraints
 from .decoding import Prediction, check_thresholds, decode
 from .entity_ratio import EntityRatio
+from .label_check import warn_of_unknown_labels
 from .lattice import Batch, Lattice, join_scores
 from .learning import Loss, annotation_loss, rehearsal_loss
 from .lexicon_use import LexiconUse
@@ -83,6 +84,7 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         self.lexicon_use = lexicon_use
         # Only what is learnt is saved with the component; settings come from the config.
         self.cfg: dict[str, Any] = {"labels": []}
+        self._unknown_labels: set[str] = set()  # in examples; each has one warning
         self._rehearsal_model: Model[list[Doc], list[Floats2d]] | None = None
         self._lexicon: tuple[bytes, Lexicon] | None = None
 
@@ -167,8 +169,9 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         docs = list(docs)
         if not any(map(len, docs)):
             return [Prediction([], None if self.spans_threshold is None else []) for _ in docs]
+        scores = self.model.predict(docs)
         with shares_only():
-            lattice = self.lattice(docs)
+            lattice = self.make_lattice(docs, join_scores(scores))
             return decode(lattice, self.probabilities, self.threshold, self.spans_threshold)
 
     def set_annotations(self, docs: Iterable[Doc], scores: list[Prediction]) -> None:
@@ -226,13 +229,13 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         docs = [example.predicted for example in examples]
         if not any(map(len, docs)):
             return None
+        scores = [own for part in minibatch(docs, 64) for own in self.model.predict(part)]
+        batch = join_scores(scores)
+
+        def at(temperature: float) -> Lattice:
+            return self.make_lattice(docs, batch, temperature=temperature, is_own=self._is_own)
+
         with shares_only():
-            scores = [own for part in minibatch(docs, 64) for own in self.model.predict(part)]
-            batch = join_scores(scores)
-
-            def at(temperature: float) -> Lattice:
-                return self.make_lattice(docs, batch, temperature=temperature, is_own=self._is_own)
-
             result = fit_temperature(examples, at)
         if result is not None:
             self.model.get_ref("transition_scores").attrs["temperature"] = result.temperature
@@ -249,6 +252,7 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         """Learn from a batch of examples; the loss is summed over its docs."""
         examples = list(examples)
         validate_examples(examples, "CRFEntityRecognizer.update")
+        warn_of_unknown_labels(self.name, examples, self.labels, self._unknown_labels)
 
         def loss_of(docs: list[Doc], scores: list[Floats2d]) -> Loss:
             return self._annotation_loss(examples, scores)
@@ -312,13 +316,13 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         if not any(len(doc) for doc in docs):
             return losses
         set_dropout_rate(self.model, drop)
+        scores, backprop = self.model.begin_update(docs)
         with shares_only():
-            scores, backprop = self.model.begin_update(docs)
             loss = loss_of(docs, scores)
-            if not np.isfinite(loss.value):
-                raise ValueError(Errors.E910.format(name=self.name))
-            add_gradient(self.model.get_ref("transition_scores"), loss.d_potentials)
-            backprop(loss.d_scores)
+        if not np.isfinite(loss.value):
+            raise ValueError(Errors.E910.format(name=self.name))
+        add_gradient(self.model.get_ref("transition_scores"), loss.d_potentials)
+        backprop(loss.d_scores)
         if sgd not in (None, False):
             self.finish_update(sgd)
         losses[self.name] += loss.value
