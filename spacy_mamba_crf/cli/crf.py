@@ -1,6 +1,7 @@
 """`python -m spacy crf ...`: probabilities, n best and calibration of a trained pipeline.
 
-Registered by the entry point `spacy_cli`, which spaCy imports when its command line starts.
+Registered by the entry point `spacy_cli`, which spaCy imports when its command line starts. The
+pipeline's settings can be overridden as in `spacy train`: `--components.ner.threshold 0.5`.
 """
 
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from spacy.cli._util import app
+from spacy.cli._util import app, parse_config_overrides
 from wasabi import msg
 
 crf = typer.Typer(
@@ -26,16 +27,24 @@ Component = Annotated[
 ]
 
 
-@crf.command("n-best")
+LexiconFile = Annotated[
+    Path | None, typer.Option("--lexicon", help="File of terms, see lexicon_mode", exists=True)
+]
+_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@crf.command("n-best", context_settings=_OVERRIDES)
 def n_best(
+    ctx: typer.Context,
     model: Model,
     text: Text,
     k: Annotated[int, typer.Option("--k", "-k", help="How many analyses", min=1)] = 5,
     component: Component = None,
+    lexicon: LexiconFile = None,
 ) -> None:
     """Print the k most probable analyses of a text with their probabilities."""
     with _failing_clearly():
-        nlp, pipe = _load(model, component)
+        nlp, pipe = _load(model, component, ctx.args, lexicon)
         doc = nlp(_read(text))
         rows = [
             (f"{analysis.prob:.4f}", _written(analysis.ents))
@@ -44,18 +53,20 @@ def n_best(
     msg.table(rows, header=("probability", "entities"), divider=True)
 
 
-@crf.command("spans")
+@crf.command("spans", context_settings=_OVERRIDES)
 def spans(
+    ctx: typer.Context,
     model: Model,
     text: Text,
     threshold: Annotated[
         float, typer.Option("--threshold", "-t", help="Least probability", min=0.01, max=1.0)
     ] = 0.05,
     component: Component = None,
+    lexicon: LexiconFile = None,
 ) -> None:
     """Print all spans of a text that are entities with at least this probability."""
     with _failing_clearly():
-        nlp, pipe = _load(model, component)
+        nlp, pipe = _load(model, component, ctx.args, lexicon)
         doc = nlp(_read(text))
         found = pipe.likely_spans([doc], threshold)[0]
     rows = [
@@ -90,14 +101,14 @@ def calibrate(
     msg.good(f"Saved {output}")
 
 
-@crf.command("reliability")
-def reliability(model: Model, data: Data) -> None:
+@crf.command("reliability", context_settings=_OVERRIDES)
+def reliability(ctx: typer.Context, model: Model, data: Data) -> None:
     """Print how often entities are right by their probability, and the oracle F1 of the n best."""
     with _failing_clearly():
         from ..evaluation.metrics import predict
         from ..evaluation.probabilities import measure_probabilities
 
-        nlp, _ = _load(model, None)
+        nlp, _ = _load(model, None, ctx.args)
         examples, _ = predict(nlp, data)
         measured = measure_probabilities(nlp, examples)
         assert measured is not None
@@ -120,18 +131,28 @@ def reliability(model: Model, data: Data) -> None:
     msg.table(oracle, header=("k", "oracle F1"))
 
 
-def _load(model: str, component: str | None) -> tuple[Any, Any]:
+def _load(
+    model: str,
+    component: str | None,
+    overrides: Sequence[str] = (),
+    lexicon: Path | None = None,
+) -> tuple[Any, Any]:
     """The pipeline and its crf_ner; ValueError if there is none."""
     import spacy
 
-    nlp = spacy.load(model)
+    from ..lexicon import Lexicon
+
+    nlp = spacy.load(model, config=parse_config_overrides(list(overrides)))
     able = [name for name, pipe in nlp.pipeline if hasattr(pipe, "n_best")]
     if not able or component not in (None, *able):
         raise ValueError(
             f"{model} has no component {component or 'crf_ner'!r} that knows probabilities; its "
             f"pipeline is {', '.join(nlp.pipe_names) or 'empty'}."
         )
-    return nlp, nlp.get_pipe(component or able[-1])
+    pipe: Any = nlp.get_pipe(component or able[-1])
+    if lexicon is not None:
+        pipe.lexicon = Lexicon.from_file(lexicon)
+    return nlp, pipe
 
 
 def _read(text: str) -> str:

@@ -68,6 +68,17 @@ def test_spans_reads_the_text_from_standard_input(folder: Path):
     assert "London" in done.stdout and "2-3" in done.stdout
 
 
+def test_settings_can_be_overridden_and_a_lexicon_given(folder: Path):
+    (folder / "terms.tsv").write_text("like\tLOC\n", encoding="utf-8")
+    arguments = ["--lexicon", "terms.tsv", "--components.ner.lexicon_mode", "hard"]
+    done = run(folder, "n-best", "model", "I like London .", "-k", "1", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "like (LOC)" in done.stdout
+    done = run(folder, "n-best", "model", "Shaka Khan", "--components.ner.max_entity_length", "1")
+    assert done.returncode == 0, done.stderr
+    assert "Shaka Khan" not in done.stdout
+
+
 def test_calibrate_saves_a_pipeline_with_the_temperature_it_prints(folder: Path):
     done = run(folder, "calibrate", "model", "dev.spacy", "calibrated")
     assert done.returncode == 0, done.stderr
@@ -87,6 +98,7 @@ def test_reliability_prints_the_tables(folder: Path):
         (["n-best", "nowhere", "a"], "nowhere"),
         (["n-best", "blank", "a"], "blank has no component 'crf_ner'"),
         (["spans", "model", "a", "-c", "other"], "no component 'other'"),
+        (["spans", "model", "a", "--components.ner.threshold", "3"], "threshold = 3 must be"),
         (["calibrate", "model", "nowhere.spacy", "out"], "no file nowhere.spacy"),
         (["reliability", "model", "nowhere.spacy"], "no test file nowhere.spacy"),
     ],

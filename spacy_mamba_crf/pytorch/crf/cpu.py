@@ -44,13 +44,13 @@ def k_best(
     """See `ragged.k_best`."""
     texts, scores = _texts(emissions, offsets, allowed), _scores(potentials)
     tags = np.zeros((k, len(emissions)), dtype=np.int64)
-    best = np.empty((k, len(offsets) - 1))
+    best = np.empty((len(offsets) - 1, k))
 
     def run(share: slice) -> None:
-        k_best_paths(_some(texts, share), scores, k, tags, best[:, share])
+        k_best_paths(_some(texts, share), scores, k, tags, best[share])
 
     run_shares(run, _shares(texts.offsets))
-    return torch.from_numpy(tags), torch.from_numpy(best)
+    return torch.from_numpy(tags), torch.from_numpy(best.T.copy())
 
 
 def span_log_probability(

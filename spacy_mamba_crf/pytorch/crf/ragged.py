@@ -50,14 +50,16 @@ def k_best(
         from . import cpu
 
         return cpu.k_best(emissions, offsets, potentials, k, allowed)
+    shape, device = (k, len(offsets) - 1), emissions.device
+    scores = torch.full(shape, NEG_INF, dtype=torch.float64, device=device)
+    scores[0] = 0.0  # of texts without tokens
+    if not len(emissions):
+        return torch.zeros(k, 0, dtype=torch.int64, device=device), scores
     batch = _pad(emissions, offsets, allowed)
-    tags, scores = padded_k_best.k_best(
+    tags, scores[:, batch.present] = padded_k_best.k_best(
         batch.emissions, batch.lengths, potentials, k, batch.allowed
     )
-    empty = scores.new_full((k, 1), NEG_INF)
-    empty[0] = 0.0
-    spread = torch.where(batch.present, scores.new_zeros(()), empty)
-    return tags.flatten(1)[:, batch.place], spread.masked_scatter(batch.present, scores)
+    return tags.flatten(1)[:, batch.place], scores
 
 
 def span_log_probability(

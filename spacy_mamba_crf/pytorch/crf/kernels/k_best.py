@@ -40,7 +40,7 @@ class Ranks(NamedTuple):
 
 @kernel
 def k_best_paths(texts, scores, k, tags, best):
-    """Write the k best paths of each text to tags (k, token), their scores to best (k, text).
+    """Write the k best paths of each text to tags (k, token), their scores to best (text, k).
 
     Best first; a text with fewer has tags of 0 and scores of -inf for the others. A text without
     tokens has one path, of score 0.
@@ -50,9 +50,9 @@ def k_best_paths(texts, scores, k, tags, best):
     last = np.empty(k, np.int64)
     for text in range(len(texts.offsets) - 1):
         first, size = texts.offsets[text], texts.offsets[text + 1] - texts.offsets[text]
-        best[:, text] = -np.inf
+        best[text] = -np.inf
         if size == 0:
-            best[0, text] = 0.0
+            best[text, 0] = 0.0
             continue
         ranks.row[:] = -np.inf
         for tag in range(texts.tags):
@@ -63,7 +63,7 @@ def k_best_paths(texts, scores, k, tags, best):
                 ranks.first_came[block] = ranks.came[0]
             ranks.first_rows[block] = ranks.row
             _fill_block(texts, first, size, block, scores, k, before, ranks)
-        n = _merge_ends(texts, scores, k, ranks, best[:, text], last)
+        n = _merge_ends(texts, scores, k, ranks, best[text], last)
         for t in range(size - 1, -1, -1):
             block = t // BLOCK
             if t % BLOCK == BLOCK - 1 and t < size - 1:
