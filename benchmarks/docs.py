@@ -231,7 +231,11 @@ def _precision(data: Mapping[str, Any]) -> str:
 
 def _lexicon(data: Mapping[str, Any]) -> str:
     pipelines = [
-        [row["pipeline"], shown(row["without"]), shown(row["with"]), f"{row['added']:.1%}"]
+        [
+            *(row[key] for key in ("pipeline", "use")),
+            *(shown(row[key]) for key in ("without", "with")),
+            f"{row['added']:.1%}",
+        ]
         for row in data["rows"]
         if "pipeline" in row
     ]
@@ -242,11 +246,12 @@ def _lexicon(data: Mapping[str, Any]) -> str:
         if "matcher" in row
     ]
     header = ["matcher", "us a character", "MiB", "s to make", "matches/1000 characters"]
+    uses = ["pipeline", "lexicon as", "us a character", "with the lexicon", "added"]
     settings = data["settings"]
     return "\n".join(
         [
             f"{settings['terms']:,} terms, on {settings['cores']} core(s):\n",
-            markdown_table(["pipeline", "us a character", "with the lexicon", "added"], pipelines),
+            markdown_table(uses, pipelines),
             "Matching alone:\n",
             markdown_table(header, matchers),
         ]

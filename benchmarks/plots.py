@@ -249,7 +249,8 @@ def _lexicon(figure: "Figure", data: Data) -> None:
         bars = left.bar(places, [row[part] for row in rows], 0.38, color=colours, alpha=alpha)
         added = [f"+{row['added']:.1%}" if part == "with" else "" for row in rows]
         left.bar_label(bars, added, padding=2)
-    left.set_xticks(range(len(rows)), [row["pipeline"] for row in rows])
+    names = [f"{row['pipeline']}\n{row['use']}" for row in rows]
+    left.set_xticks(range(len(rows)), names, fontsize=7)
     left.set_title(f"nlp.pipe without and with {data['settings']['terms']:,} terms", fontsize=10)
     left.set_ylabel("microseconds a character")
     rows = [row for row in data["rows"] if "matcher" in row]

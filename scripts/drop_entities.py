@@ -21,8 +21,8 @@ def main(
     lang: Annotated[str, typer.Option(help="Language of the texts")] = "zh",
 ) -> None:
     """Copy SOURCE to OUTPUT with fewer entities; MARK says what becomes of their tokens."""
-    docs = list(DocBin().from_disk(source).get_docs(spacy.blank(lang).vocab))
     try:
+        docs = list(DocBin().from_disk(source).get_docs(spacy.blank(lang).vocab))
         left = DocBin(docs=drop_entities(docs, share, mark, seed), store_user_data=True)
     except ValueError as error:
         msg.fail(f"Cannot drop entities of {source}", str(error), exits=1)

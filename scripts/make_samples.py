@@ -1,4 +1,4 @@
-"""Write the synthetic sample corpora assets/sample_zh and assets/sample_en.
+"""Write the synthetic sample corpora assets/sample_zh, with a lexicon, and assets/sample_en.
 
 Everything comes from the hand-written frames, lexicons and sentence templates in assets/templates
 and from one fixed seed, so that every run writes the same bytes.
@@ -22,6 +22,7 @@ ZH_PLAIN = 26  # of which without any entity
 ZH_PAIRS = 0.9  # share of the others which are two sentences about the same thing
 ZH_ONCE = {"ache", "aka", "lab", "mech", "opwith", "risk", "rx", "tip", "when", "who"}  # in a pair
 ZH_LENGTHS = range(10, 81)  # characters
+ZH_LEXICON = ("DISE", "DRUG", "EXAM", "TREAT")  # types whose names are in the lexicon
 ZH_EXPONENT = 3.0  # the entity at rank r of a list has weight r ** -3: the last are rare
 MAX_ROUNDS = 100  # through the templates of one genre or article
 EN_EXPONENT = 0.7
@@ -271,23 +272,35 @@ def write_en(
     return rows
 
 
-def save(path: Path, sentences: list[list[Row]]) -> None:
-    """Write sentences, a blank line after each, to a temporary name and rename it."""
+def lexicon_rows(frames: list[Frame]) -> list[Row]:
+    """Each (name, type) of the frames that is in the lexicon, once, sorted by type."""
+    slots = [(key.split(".")[0], names) for frame in frames for key, names in frame.items()]
+    rows = {(name, kind) for kind, names in slots if kind in ZH_LEXICON for name in names}
+    return sorted(rows, key=lambda row: (row[1], row[0]))
+
+
+def save(path: Path, text: str) -> None:
+    """Write text to a temporary name and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ("".join(" ".join(row) + "\n" for row in rows) + "\n" for rows in sentences)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes("".join(lines).encode("utf8"))
+    temporary.write_bytes(text.encode("utf8"))
     temporary.replace(path)
 
 
+def corpus_text(sentences: list[list[Row]]) -> str:
+    """A line for each row, a blank one after each sentence."""
+    return "".join("".join(" ".join(row) + "\n" for row in rows) + "\n" for rows in sentences)
+
+
 def make_zh(templates: Path, out: Path) -> None:
-    """Write sample_FT.txt, sample_SM.txt and sample_WA.txt."""
+    """Write sample_FT.txt, sample_SM.txt, sample_WA.txt and lexicon.tsv."""
     frames = read_frames(*sorted((templates / "zh_frames").glob("*.ini")))
     writer = Writer(random.Random(SEED), frames, ZH_EXPONENT)
     for genre in tqdm(("FT", "SM", "WA"), desc="Chinese", disable=None):
         lines = read_lines(templates / f"zh_{genre}.txt")
         check_slots(lines, frames)
-        save(out / f"sample_{genre}.txt", write_zh(genre, writer, lines))
+        save(out / f"sample_{genre}.txt", corpus_text(write_zh(genre, writer, lines)))
+    save(out / "lexicon.tsv", "".join("\t".join(row) + "\n" for row in lexicon_rows(frames)))
 
 
 def make_en(templates: Path, out: Path) -> None:
@@ -305,7 +318,7 @@ def make_en(templates: Path, out: Path) -> None:
     for name, articles in tqdm(EN_ARTICLES.items(), desc="English", disable=None):
         topics = [EN_TOPICS[number % len(EN_TOPICS)] for number in range(articles)]
         rows = [row for topic in topics for row in write_en(topic, writer, parts, known)]
-        save(out / f"{name}.conll", rows)
+        save(out / f"{name}.conll", corpus_text(rows))
 
 
 def main(
@@ -313,7 +326,7 @@ def main(
     templates: Annotated[Path, typer.Option(help="Folder of the templates.")] = ASSETS
     / "templates",
 ) -> None:
-    """Write both synthetic sample corpora."""
+    """Write both synthetic sample corpora, and the Chinese one's lexicon."""
     make_zh(templates, out / "sample_zh")
     make_en(templates, out / "sample_en")
 

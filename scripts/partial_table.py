@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import srsly
 import typer
 from wasabi import msg
 
+from spacy_mamba_crf.evaluation.comparison import read_metrics
 from spacy_mamba_crf.evaluation.markdown import markdown_table
 from spacy_mamba_crf.files import write_text
 
@@ -30,7 +30,10 @@ def main(
     for text, path in paths.items():
         if not path.is_file():
             msg.fail(f"There is no {path}; run `evaluate` and `partial` first.", exits=1)
-        scores = srsly.read_json(path)
+        try:
+            scores = read_metrics(path)
+        except ValueError as error:
+            msg.fail(f"Cannot read the scores of {path}", str(error), exits=1)
         rows.append([text, *(100 * scores[key] for key in ("ents_p", "ents_r", "ents_f"))])
     table = markdown_table(["training", "precision", "recall", "F1"], rows)
     write_text(output, table)

@@ -59,6 +59,24 @@ def test_the_config_without_a_crf_differs_only_there():
     assert with_crf == without
 
 
+def test_the_config_with_a_lexicon_wraps_the_plain_embedding_and_changes_nothing_else():
+    overlays = [["mamba_crf_lexicon"], []]
+    configs = [load_model_from_config(merged(*names), auto_fill=True).config for names in overlays]
+    with_lexicon, plain = (config.interpolate() for config in configs)
+    assert with_lexicon["paths"].pop("lexicon") is None
+    tok2vec = with_lexicon["components"]["ner"]["model"]["tok2vec"]
+    assert tok2vec["embed"]["@architectures"] == "spacy_mamba_crf.LexiconEmbed.v1"
+    tok2vec["embed"] = tok2vec["embed"]["embed"]
+    assert with_lexicon == plain
+
+
+@pytest.mark.parametrize("command", ["debug", "train"])
+def test_the_lexicon_of_the_project_reaches(command, project):
+    scripts = {command["name"]: command["script"] for command in project["commands"]}
+    assert project["vars"]["lexicon"] == "null"
+    assert "--paths.lexicon null" in scripts[command][-1]
+
+
 def test_each_output_of_the_main_workflow_depends_on_an_earlier_one(project):
     commands = {command["name"]: command for command in project["commands"]}
     made = {project["vars"]["raw"]}

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "assets"
 ZH_FILES = sorted((ASSETS / "sample_zh").glob("*.txt"))
+ZH_LEXICON = ASSETS / "sample_zh" / "lexicon.tsv"
 EN_FILES = sorted((ASSETS / "sample_en").glob("*.conll"))
 ZH_TYPES = {"BODY", "SYMP", "INST", "EXAM", "CHEM", "DISE", "DRUG", "SUPP", "TREAT", "TIME"}
 EN_TYPES = {"PER", "LOC", "ORG", "MISC"}
@@ -43,8 +44,8 @@ def read_zh() -> list[list[list[str]]]:
 
 def test_generating_again_gives_the_same_bytes(tmp_path: Path):
     load_script().main(tmp_path, ASSETS / "templates")
-    committed = [*ZH_FILES, *EN_FILES]
-    assert len(committed) == 6
+    committed = [*ZH_FILES, *EN_FILES, ZH_LEXICON]
+    assert len(committed) == 7
     for path in committed:
         again = tmp_path / path.relative_to(ASSETS)
         assert again.read_bytes() == path.read_bytes(), path
@@ -52,7 +53,9 @@ def test_generating_again_gives_the_same_bytes(tmp_path: Path):
 
 def test_no_temporary_file_is_left_behind(tmp_path: Path):
     load_script().main(tmp_path, ASSETS / "templates")
-    assert not [path for path in tmp_path.rglob("*") if path.suffix not in ("", ".txt", ".conll")]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.suffix not in ("", ".txt", ".conll", ".tsv")
+    ]
 
 
 def test_an_unknown_slot_is_reported_with_its_template():
@@ -123,6 +126,23 @@ def test_an_operating_theatre_is_no_treatment_but_an_operation_is():
             tags.update(tag[2:] for _, tag in sentence[match.start() : match.end()])
     assert in_theatre == {""}
     assert elsewhere == {"TREAT"}
+
+
+def test_the_lexicon_has_each_term_once_with_a_type_of_the_corpus():
+    rows = [line.split("\t") for line in ZH_LEXICON.read_text(encoding="utf8").splitlines()]
+    assert len({tuple(row) for row in rows}) == len(rows)
+    assert {kind for _, kind in rows} == {"DISE", "DRUG", "EXAM", "TREAT"}
+
+
+def test_the_lexicon_knows_some_but_not_all_of_the_diseases_in_the_texts():
+    known = set(ZH_LEXICON.read_text(encoding="utf8").splitlines())
+    diseases = set()
+    for sentence in read_zh():
+        text = "".join(row[0] for row in sentence)
+        tags = "".join({"B-DISE": "B", "I-DISE": "I"}.get(row[1], "O") for row in sentence)
+        diseases |= {text[slice(*match.span())] for match in re.finditer("BI*", tags)}
+    share = sum(f"{disease}\tDISE" in known for disease in diseases) / len(diseases)
+    assert 0.5 < share < 1
 
 
 @each_en

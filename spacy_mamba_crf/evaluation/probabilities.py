@@ -71,7 +71,10 @@ def calibration_scores(found: Iterable[tuple[Example, Span, float]]) -> dict[str
 def oracle_scores(
     component: Any, examples: Sequence[Example], ks: Sequence[int] = KS
 ) -> dict[str, float]:
-    """F1 by k if, of each doc's k best analyses, the one with the best F1 were chosen."""
+    """F1 by k if, of each doc's k best analyses, the one with the best F1 were chosen.
+
+    Where none has an entity right, that is the one with the fewest wrong ones.
+    """
     totals = {k: PRFScore() for k in ks}
     for batch in minibatch(examples, 64):
         analyses = component.n_best([example.predicted for example in batch], max(ks))
@@ -79,7 +82,7 @@ def oracle_scores(
             gold = set(gold_entities(example))
             scores = [_score(example, analysis.ents, gold) for analysis in own]
             for k, total in totals.items():
-                total += max(scores[:k], key=lambda score: score.fscore)
+                total += max(scores[:k], key=lambda score: (score.fscore, -score.fp))
     return {str(k): total.fscore for k, total in totals.items()}
 
 

@@ -29,7 +29,7 @@ from .entity_ratio import EntityRatio
 from .label_check import warn_of_unknown_labels
 from .lattice import Batch, Lattice, join_scores
 from .learning import Loss, annotation_loss, rehearsal_loss
-from .lexicon_use import LexiconUse
+from .lexicon_use import LexiconUse, TagLexicon
 from .queries import CRFQueries
 from .tag_masks import decoding_mask
 
@@ -87,6 +87,7 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         self._unknown_labels: set[str] = set()  # in examples; each has one warning
         self._rehearsal_model: Model[list[Doc], list[Floats2d]] | None = None
         self._lexicon: tuple[bytes, Lexicon] | None = None
+        self._tag_lexicon: TagLexicon | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -132,7 +133,9 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
 
     @lexicon.setter
     def lexicon(self, lexicon: Lexicon | None) -> None:
-        self.model.attrs["lexicon"] = None if lexicon is None else lexicon.to_bytes()
+        data = None if lexicon is None else lexicon.to_bytes()
+        self.model.attrs["lexicon"] = data
+        self._lexicon = None if lexicon is None or data is None else (data, lexicon)
 
     def initialize(
         self,
@@ -209,12 +212,14 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
             batch = batch._replace(emissions=batch.emissions / temperature)
             potentials = Potentials(*(part / temperature for part in potentials))
         potentials = constraints.forbid(potentials, tagset, self.name)
-        lexicon = self.lexicon
-        batch = use.add_scores(lexicon, docs, batch, tagset)
+        terms = self._terms()
+        if terms is not None and use.mode == "soft":
+            batch = terms.add_scores(docs, batch, use.weight)
         has_crf = self.model.get_ref("transition_scores").attrs["constrained"]
         most = constraints.max_entity_length
         allowed = decoding_mask(docs, batch.offsets, tagset, has_crf, most=most, is_own=is_own)
-        allowed = use.require_terms(lexicon, docs, batch, tagset, allowed)
+        if terms is not None and use.mode == "hard":
+            allowed = terms.require_terms(docs, batch, allowed, most)
         return Lattice(batch, potentials, tagset, allowed, most)
 
     def calibrate(self, examples: Iterable[Example]) -> Calibration | None:
@@ -327,6 +332,16 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
             self.finish_update(sgd)
         losses[self.name] += loss.value
         return losses
+
+    def _terms(self) -> TagLexicon | None:
+        """The lexicon over the labels, made anew when either changes."""
+        lexicon = self.lexicon
+        if lexicon is None:
+            return None
+        terms = self._tag_lexicon
+        if terms is None or terms.lexicon is not lexicon or terms.tagset != self.tagset:
+            self._tag_lexicon = terms = TagLexicon(lexicon, self.tagset)
+        return terms
 
     def _potentials(self, model: Model, tagset: TagSet) -> Potentials:
         return read_potentials(model.get_ref("transition_scores"), tagset)

@@ -121,6 +121,34 @@ def test_a_pipeline_that_finds_nothing_gets_a_report(test_file: Path, tmp_path: 
     assert "| **all (micro)** | 0.00 | 0.00 | 0.00 | 6 | 0 | 0 |" in report(tmp_path)
 
 
+def test_a_pipeline_with_probabilities_gets_their_plot_and_their_section(
+    test_file: Path, tmp_path: Path
+) -> None:
+    nlp = spacy.blank("zh")
+    tok2vec = {"@architectures": "spacy_mamba_crf.CharNgramEmbed.v1", "width": 8, "rows": [50]}
+    model = {"@architectures": "spacy_mamba_crf.CRFTagger.v1", "tok2vec": tok2vec}
+    nlp.add_pipe("crf_ner", name="finder", config={"model": model})
+    gold = list(DocBin().from_disk(test_file).get_docs(nlp.vocab))
+    nlp.initialize(lambda: [Example(nlp.make_doc(doc.text), doc) for doc in gold])
+    metrics = write_report(nlp, test_file, tmp_path / "out")
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == FILES | {"reliability.png"}
+    assert (tmp_path / "out" / "reliability.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert metrics["probabilities"]["component"] == "finder"
+    text = report(tmp_path)
+    assert "## Probabilities\n\nOf the component `finder`" in text
+    assert "(reliability.png)" in text
+
+
+def test_a_pipeline_without_probabilities_gets_no_section_of_them(
+    ruler: Language, test_file: Path, tmp_path: Path
+) -> None:
+    metrics = write_report(ruler, test_file, tmp_path / "out")
+    assert metrics["probabilities"] is None
+    assert "Probabilities" not in report(tmp_path)
+    assert "reliability" not in report(tmp_path)
+
+
 def report(folder: Path) -> str:
     return (folder / "out" / "report.md").read_text("utf-8")
 

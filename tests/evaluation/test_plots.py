@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spacy_mamba_crf.evaluation.confusion import type_confusion
 from spacy_mamba_crf.evaluation.conlleval import chunks, evaluate
-from spacy_mamba_crf.evaluation.plots import plot_confusion, plot_training_curve
+from spacy_mamba_crf.evaluation.plots import plot_confusion, plot_reliability, plot_training_curve
 from spacy_mamba_crf.evaluation.training_log import read_training_log
 from spacy_mamba_crf.files import replacing, write_text
 
@@ -125,3 +125,14 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path: Path)
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["a.md"]
     assert (tmp_path / "a.md").read_text() == "earlier"
+
+
+BINS = [{"low": 0.8, "high": 1.0, "size": 2, "confidence": 0.9, "accuracy": 0.5}]
+
+
+@pytest.mark.parametrize(("entities", "candidates"), [(BINS, BINS), ([], BINS), ([], [])])
+def test_the_reliability_plot_is_a_png(entities: list, candidates: list, tmp_path: Path) -> None:
+    parts = {"entities": entities, "candidates": candidates}
+    measured = {key: {"size": 2, "ece": 0.4, "bins": bins} for key, bins in parts.items()}
+    plot_reliability(measured, tmp_path / "new" / "reliability.png")
+    assert (tmp_path / "new" / "reliability.png").read_bytes().startswith(PNG)
