@@ -145,7 +145,7 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         labels: list[str] | None = None,
         lexicon: str | None = None,
     ) -> None:
-        """Take the labels from `labels` or from the examples' entities, and make the parameters.
+        """Take the labels from `labels` or from the examples, and make the parameters.
 
         lexicon: a file of lines `term` or `term<TAB>label`, for predictions. Raises ValueError
         without labels or examples, for settings that name unknown labels, and for a bad lexicon.
@@ -153,8 +153,8 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         validate_get_examples(get_examples, "CRFEntityRecognizer.initialize")
         check_lexeme_norms(self.vocab, "crf_ner")
         if labels is None:
-            found = {ent.label_ for eg in get_examples() for ent in eg.reference.ents}
-            labels = sorted(found)
+            found = {label for eg in get_examples() for label in self._labels_in(eg.reference)}
+            labels = sorted(found - {""})
         for label in labels:
             self.add_label(label)
         self._require_labels()
@@ -166,6 +166,12 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
             raise ValueError(Errors.E923.format(name=self.name))
         self.set_output(len(self.tagset))
         self.model.initialize(X=doc_sample)
+
+    def _labels_in(self, reference: Doc) -> Iterable[str]:
+        """The labels of an annotated doc's entities, and of its spans known to be correct."""
+        yield from (ent.label_ for ent in reference.ents)
+        if self.correct_spans_key in reference.spans:
+            yield from (span.label_ for span in reference.spans[self.correct_spans_key])
 
     def predict(self, docs: Iterable[Doc]) -> list[Prediction]:
         """The entities of each doc with their probabilities; the docs stay as they are."""

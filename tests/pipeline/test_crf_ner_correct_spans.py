@@ -82,6 +82,13 @@ def test_without_the_key_the_spans_are_not_read(uncertain: Language):
     assert loss_of(uncertain, with_spans) == loss_of(uncertain, plain)
 
 
+def test_labels_are_taken_from_correct_spans_as_well():
+    nlp = blank_pipeline(correct_spans_key=KEY)
+    examples = [example_of(nlp, [(0, 1, ""), (1, 2, "ONE"), (1, 2, "OTHER")], [(3, 4, "X")])]
+    nlp.initialize(lambda: examples)
+    assert nlp.get_pipe("ner").labels == ("ONE", "OTHER", "X")
+
+
 @pytest.mark.parametrize("scheme", ["BIO", "BIOES"])
 def test_an_entity_of_unknown_type_is_learnt_and_its_type_comes_from_elsewhere(scheme: str):
     nlp = blank_pipeline(tagger_model(scheme=scheme), correct_spans_key=KEY)
