@@ -1,7 +1,8 @@
-"""The k best paths over ragged texts, in float64: Viterbi with k scores a tag.
+"""The k best paths over ragged texts, in float64.
 
-Of each tag, the k best paths up to it are merged from those of the tags before, which are sorted.
-Where a path came from is kept for one block of tokens at a time, and found again for others.
+One pass of Viterbi gives the best path up to every tag of every token. Each path that is found is
+then walked back, and wherever another tag may stand before, the best path through it becomes a
+candidate; the best candidate is the next path. (Deviations from found paths, after Lawler 1972.)
 """
 
 from typing import NamedTuple
@@ -9,33 +10,22 @@ from typing import NamedTuple
 import numpy as np
 
 from ...jit import kernel
-from .rows import emission
-from .structures import BLOCK
+from .products import best_before
+from .rows import add_emissions, add_rows, copy_row, emission
 
 
-class Before(NamedTuple):
-    """The tags that may stand before each tag: tags (tag, tag), the first n (tag,) of a row."""
+class Candidates(NamedTuple):
+    """The best paths not yet found, best first; the first n of each array.
 
-    tags: np.ndarray
-    n: np.ndarray
-
-
-class Ranks(NamedTuple):
-    """Room for the paths of a text; a path's number in a row is its tag times k plus its rank.
-
-    row, next: (tag * k,) scores up to a token, -inf where there is no path; came: (BLOCK, tag * k)
-    int32, the number of each path's part before, for one block; first_rows, first_came: the same
-    for each block's first token; heads, steps, tops: (tag,), see _merge.
+    score: of the whole path; suffix: of what follows the tag at which it leaves its parent; parent:
+    the found path that it is the same as from token `at` on; tag: of the token before.
     """
 
-    row: np.ndarray
-    next: np.ndarray
-    came: np.ndarray
-    first_rows: np.ndarray
-    first_came: np.ndarray
-    heads: np.ndarray
-    steps: np.ndarray
-    tops: np.ndarray
+    score: np.ndarray
+    suffix: np.ndarray
+    parent: np.ndarray
+    at: np.ndarray
+    tag: np.ndarray
 
 
 @kernel
@@ -45,117 +35,99 @@ def k_best_paths(texts, scores, k, tags, best):
     Best first; a text with fewer has tags of 0 and scores of -inf for the others. A text without
     tokens has one path, of score 0.
     """
-    before = _list_before(scores.forwards.scores, len(scores.end), texts.tags)
-    ranks = _make_ranks(texts, k)
-    last = np.empty(k, np.int64)
+    width = len(scores.end)
+    longest = 0
+    for text in range(len(texts.offsets) - 1):
+        longest = max(longest, texts.offsets[text + 1] - texts.offsets[text])
+    rows, terms = np.empty(longest * width), np.empty(width)
+    parent, at, tag_before = np.empty((3, k), np.int64)
+    found = Candidates(np.empty(k), np.empty(k), parent, at, tag_before)
     for text in range(len(texts.offsets) - 1):
         first, size = texts.offsets[text], texts.offsets[text + 1] - texts.offsets[text]
         best[text] = -np.inf
         if size == 0:
             best[text, 0] = 0.0
             continue
-        ranks.row[:] = -np.inf
+        tags[:, first : first + size] = 0
+        _fill_rows(texts, first, size, scores, rows)
+        add_rows(rows, (size - 1) * width, scores.end, terms)
+        n = 0
         for tag in range(texts.tags):
-            ranks.row[tag * k] = scores.start[tag] + emission(texts, first, tag)
-        for block in range((size - 1) // BLOCK + 1):
-            if block:
-                _advance(texts, first + block * BLOCK, scores, k, before, ranks, 0)
-                ranks.first_came[block] = ranks.came[0]
-            ranks.first_rows[block] = ranks.row
-            _fill_block(texts, first, size, block, scores, k, before, ranks)
-        n = _merge_ends(texts, scores, k, ranks, best[text], last)
-        for t in range(size - 1, -1, -1):
-            block = t // BLOCK
-            if t % BLOCK == BLOCK - 1 and t < size - 1:
-                ranks.row[:] = ranks.first_rows[block]
-                _fill_block(texts, first, size, block, scores, k, before, ranks)
-            came = ranks.came[t % BLOCK] if t % BLOCK else ranks.first_came[block]
-            for path in range(n):
-                tags[path, first + t] = last[path] // k
-                if t:
-                    last[path] = came[last[path]]
-        tags[n:, first : first + size] = 0
+            n = _insert(found, n, k, terms[tag], scores.end[tag], -1, size, tag)
+        for path in range(k):
+            if n == 0:
+                break
+            best[text, path] = found.score[0]
+            n = _walk_back(texts, first, size, scores, rows, tags, path, k, terms, found, n)
 
 
 @kernel
-def _fill_block(texts, first, size, block, scores, k, before, ranks):
-    """Go from a block's first token to its last."""
-    for t in range(block * BLOCK + 1, min(block * BLOCK + BLOCK, size)):
-        _advance(texts, first + t, scores, k, before, ranks, t % BLOCK)
+def _fill_rows(texts, first, size, scores, rows):
+    """The score of the best path up to and with each tag of each token."""
+    width = len(scores.end)
+    copy_row(scores.start, 0, rows, 0, width)
+    add_emissions(texts, first, rows, 0)
+    for t in range(1, size):
+        best_before(rows, (t - 1) * width, scores.forwards.scores, rows, t * width, width)
+        add_emissions(texts, first + t, rows, t * width)
 
 
 @kernel
-def _advance(texts, token, scores, k, before, ranks, place):
-    """Turn the row of the token before into that of a token."""
-    width, transitions = len(scores.end), scores.forwards.scores
-    for tag in range(texts.tags):
-        own = emission(texts, token, tag)
-        n = before.n[tag] if own > -np.inf else 0
-        for i in range(n):
-            other = before.tags[tag, i]
-            ranks.heads[i], ranks.steps[i] = other * k, transitions[other * width + tag]
-        to = tag * k
-        merged = _merge(ranks, n, k, ranks.next[to : to + k], ranks.came[place, to : to + k])
-        for path in range(to, to + merged):
-            ranks.next[path] += own
-        ranks.next[to + merged : to + k] = -np.inf
-    ranks.row[:] = ranks.next
+def _walk_back(texts, first, size, scores, rows, tags, path, k, terms, found, n):
+    """Write the first candidate's path, and put its deviations in its place; returns how many.
 
-
-@kernel
-def _merge_ends(texts, scores, k, ranks, best, numbers):
-    """The best ways to end: written as by _merge."""
-    for tag in range(texts.tags):
-        ranks.heads[tag], ranks.steps[tag] = tag * k, scores.end[tag]
-    return _merge(ranks, texts.tags, k, best, numbers)
-
-
-@kernel
-def _merge(ranks, n, k, best, numbers):
-    """Write the k best of n sorted lists to best, and their numbers; returns how many there are.
-
-    A list is the paths of a tag, from number ranks.heads[i] on, with ranks.steps[i] added.
+    Of k paths, those up to this one are found, so that the others are all that is needed.
     """
-    for i in range(n):
-        ranks.tops[i] = ranks.row[ranks.heads[i]] + ranks.steps[i]
-    for rank in range(k):
+    width, steps = len(scores.end), scores.backwards.scores
+    parent, at, tag = found.parent[0], found.at[0], found.tag[0]
+    suffix = found.suffix[0]
+    n = _drop_first(found, n)
+    room = k - path - 1
+    if parent >= 0:
+        for t in range(first + at, first + size):
+            tags[path, t] = tags[parent, t]
+    for t in range(at - 1, -1, -1):
+        tags[path, first + t] = tag
+        suffix += emission(texts, first + t, tag)
+        if t == 0:
+            break
+        before = (t - 1) * width
         top, which = -np.inf, 0
-        for i in range(n):
-            if ranks.tops[i] > top:
-                top, which = ranks.tops[i], i
-        if top == -np.inf:
-            return rank
-        best[rank], numbers[rank] = top, ranks.heads[which]
-        ranks.heads[which] += 1
-        number = ranks.heads[which]
-        ranks.tops[which] = ranks.row[number] + ranks.steps[which] if number % k else -np.inf
-    return k
+        for i in range(texts.tags):
+            terms[i] = rows[before + i] + steps[tag * width + i]
+            if terms[i] > top:
+                top, which = terms[i], i
+        least = found.score[room - 1] if n >= room and room > 0 else -np.inf
+        for i in range(texts.tags):
+            if i != which and terms[i] + suffix > least and room > 0:
+                step = steps[tag * width + i]
+                n = _insert(found, n, room, terms[i] + suffix, suffix + step, path, t, i)
+                least = found.score[room - 1] if n >= room else -np.inf
+        suffix += steps[tag * width + which]
+        tag = which
+    return min(n, room)
 
 
 @kernel
-def _list_before(transitions, width, tags):
-    before = Before(np.zeros((tags, tags), np.int64), np.zeros(tags, np.int64))
-    for tag in range(tags):
-        for other in range(tags):
-            if transitions[other * width + tag] > -np.inf:
-                before.tags[tag, before.n[tag]] = other
-                before.n[tag] += 1
-    return before
+def _insert(found, n, room, score, suffix, parent, at, tag):
+    """Put a candidate in its place among the best; returns how many there are, at most `room`."""
+    if score == -np.inf or (n == room and score <= found.score[n - 1]):
+        return n
+    place = min(n, room - 1)
+    while place > 0 and found.score[place - 1] < score:
+        found.score[place], found.suffix[place] = found.score[place - 1], found.suffix[place - 1]
+        found.parent[place], found.at[place] = found.parent[place - 1], found.at[place - 1]
+        found.tag[place] = found.tag[place - 1]
+        place -= 1
+    found.score[place], found.suffix[place] = score, suffix
+    found.parent[place], found.at[place], found.tag[place] = parent, at, tag
+    return min(n + 1, room)
 
 
 @kernel
-def _make_ranks(texts, k):
-    longest = 0
-    for text in range(len(texts.offsets) - 1):
-        longest = max(longest, texts.offsets[text + 1] - texts.offsets[text])
-    n, blocks = texts.tags * k, longest // BLOCK + 1
-    return Ranks(
-        np.empty(n),
-        np.empty(n),
-        np.empty((BLOCK, n), np.int32),
-        np.empty((blocks, n)),
-        np.empty((blocks, n), np.int32),
-        np.empty(texts.tags, np.int64),
-        np.empty(texts.tags),
-        np.empty(texts.tags),
-    )
+def _drop_first(found, n):
+    for i in range(n - 1):
+        found.score[i], found.suffix[i] = found.score[i + 1], found.suffix[i + 1]
+        found.parent[i], found.at[i] = found.parent[i + 1], found.at[i + 1]
+        found.tag[i] = found.tag[i + 1]
+    return n - 1
