@@ -7,6 +7,11 @@ from .comparison import Comparison
 from .published import PublishedTable, published_tables
 from .token_level import TokenTable
 
+_SPANS = {
+    "entities": "entities found",
+    "uncalibrated": "the same, before calibration",
+    "candidates": "all spans from 0.05",
+}
 _ERRORS = ("ece", "ece_by_chance")
 _SAME_TEST = {True: "same", False: "**another**", None: "not recorded"}
 
@@ -119,7 +124,8 @@ def _probabilities(measured: Mapping[str, Any] | None) -> str:
         return ""
     rows: list[list[object]] = [
         [name, measured[key]["size"]] + [f"{measured[key][part]:.4f}" for part in _ERRORS]
-        for key, name in (("entities", "entities found"), ("candidates", "all spans from 0.05"))
+        for key, name in _SPANS.items()
+        if measured.get(key)
     ]
     oracle = measured["oracle"]
     return (

@@ -21,6 +21,7 @@ _SCORES = {  # key in the log: name, colour and line width
     "ents_r": ("recall", "#55a868", 1.0),
 }
 _RELIABILITY = (  # key of the measured probabilities, name, colour, widths of line and marker
+    ("uncalibrated", "entities, before calibration", "#bbbbbb", 1.4, 4.0),
     ("candidates", "all spans from 0.05", "#f0b48f", 4.0, 9.0),  # behind: the others are part
     ("entities", "entities found", "#1f4e9c", 1.4, 4.0),
 )
@@ -85,13 +86,14 @@ def plot_reliability(
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         above.plot([0, 1], [0, 1], color="#444444", linewidth=0.8, linestyle=":", label="perfect")
         for key, name, colour, line, marker in _RELIABILITY:
-            scores = probabilities[key]
-            if scores["bins"]:
+            scores = probabilities.get(key)
+            if scores and scores["bins"]:
                 label = f"{name}: {scores['size']:,}, ECE {scores['ece']:.3f}"
                 points = [(row["confidence"], row["accuracy"]) for row in scores["bins"]]
                 style = {"color": colour, "linewidth": line, "markersize": marker}
                 above.plot(*zip(*points), marker="o", label=label, **style)
-                _draw_sizes(below, scores["bins"], colour)
+                if key != "uncalibrated":
+                    _draw_sizes(below, scores["bins"], colour)
         above.set_ylabel("share that is right")
         above.set_ylim(0, 1)
         below.set_ylabel("spans")

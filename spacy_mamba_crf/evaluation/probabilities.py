@@ -1,5 +1,6 @@
 """What the probabilities of a component such as `crf_ner` are worth on predicted examples."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ def measure_probabilities(nlp: Language, examples: Sequence[Example]) -> dict[st
 
     Examples must be predicted by the pipeline. Keys: `component`, `temperature`; `entities` and
     `candidates` (all spans with a probability of at least FLOOR), each as `calibration_scores`
-    gives it; `oracle`: F1 by k, where the best of the k best analyses of each doc is chosen.
+    gives it; `uncalibrated`: the entities at a temperature of 1; `oracle`: F1 by k, where the best
+    of the k best analyses of each doc is chosen.
     """
     names = [name for name, pipe in nlp.pipeline if hasattr(pipe, "n_best")]
     if not names:
@@ -33,15 +35,35 @@ def measure_probabilities(nlp: Language, examples: Sequence[Example]) -> dict[st
         (example, ent, ent._.prob)
         for example in examples
         for ent in example.predicted.ents
-        if ent._.prob is not None
+        if ent._.prob is not None and ent.label_ in component.labels
     ]
     return {
         "component": names[-1],
         "temperature": component.temperature,
         "entities": calibration_scores(found),
         "candidates": calibration_scores(_candidates(component, examples)),
+        "uncalibrated": _uncalibrated(component, found),
         "oracle": oracle_scores(component, examples),
     }
+
+
+def _uncalibrated(
+    component: Any, found: Sequence[tuple[Example, Span, float]]
+) -> dict[str, Any] | None:
+    """`calibration_scores` of the entities found at a temperature of 1; None if that is its own."""
+    temperature = component.temperature
+    if temperature == 1.0:
+        return None
+    component.temperature = 1.0
+    try:
+        raw: list[tuple[Example, Span, float]] = []
+        for _, own in itertools.groupby(found, key=lambda row: id(row[0])):
+            examples, ents, _ = zip(*own)
+            probs = component.span_probabilities(examples[0].predicted, ents)
+            raw += zip(examples, ents, probs)
+    finally:
+        component.temperature = temperature
+    return calibration_scores(raw)
 
 
 def calibration_scores(found: Iterable[tuple[Example, Span, float]]) -> dict[str, Any]:

@@ -121,6 +121,12 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         """What predictions divide all scores by, so that probabilities are calibrated."""
         return self.model.get_ref("transition_scores").attrs["temperature"]
 
+    @temperature.setter
+    def temperature(self, temperature: float) -> None:
+        if not temperature > 0:
+            raise ValueError(f"The temperature is {temperature}; it must be larger than 0.")
+        self.model.get_ref("transition_scores").attrs["temperature"] = float(temperature)
+
     @property
     def lexicon(self) -> Lexicon | None:
         """The terms that predictions heed, see `lexicon_mode`; saved with the model."""
@@ -249,7 +255,7 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         with shares_only():
             result = fit_temperature(examples, at)
         if result is not None:
-            self.model.get_ref("transition_scores").attrs["temperature"] = result.temperature
+            self.temperature = result.temperature
         return result
 
     def update(

@@ -100,6 +100,12 @@ def test_the_temperature_survives_a_new_label(coin):
     assert nlp.get_pipe("ner").temperature == result.temperature
 
 
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_must_be_larger_than_0(uncertain: Language, temperature: float):
+    with pytest.raises(ValueError, match="must be larger than 0"):
+        uncertain.get_pipe("ner").temperature = temperature
+
+
 def test_learning_takes_no_notice_of_the_temperature(uncertain: Language):
     ner = uncertain.get_pipe("ner")
     examples = make_examples(uncertain, [("a b c d", {"entities": [(0, 7, "X")]})])
