@@ -25,6 +25,7 @@ _RELIABILITY = (  # key of the measured probabilities, name, colour, widths of l
     ("candidates", "all spans from 0.05", "#f0b48f", 4.0, 9.0),  # behind: the others are part
     ("entities", "entities found", "#1f4e9c", 1.4, 4.0),
 )
+_FEWEST = 10  # a share of fewer spans is no point of a curve, unless there is no other
 _FONTS = (
     "DejaVu Sans",
     "Noto Sans CJK TC",
@@ -89,7 +90,8 @@ def plot_reliability(
             scores = probabilities.get(key)
             if scores and scores["bins"]:
                 label = f"{name}: {scores['size']:,}, ECE {scores['ece']:.3f}"
-                points = [(row["confidence"], row["accuracy"]) for row in scores["bins"]]
+                rows = [row for row in scores["bins"] if row["size"] >= _FEWEST] or scores["bins"]
+                points = [(row["confidence"], row["accuracy"]) for row in rows]
                 style = {"color": colour, "linewidth": line, "markersize": marker}
                 above.plot(*zip(*points), marker="o", label=label, **style)
                 if key != "uncalibrated":
@@ -104,7 +106,7 @@ def plot_reliability(
             axes.spines[["top", "right"]].set_visible(False)
             axes.set_axisbelow(True)
             axes.grid(color="#dddddd", linewidth=0.6)
-        above.legend(frameon=False, loc="upper left")
+        above.legend(frameon=False, loc="lower right")
         figure.suptitle(title)
         figure.align_ylabels()
         _save(figure, path)
