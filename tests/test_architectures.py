@@ -15,8 +15,12 @@ from spacy_mamba_crf.architectures import MambaEncoder
 NAMES = [
     ("factories", "crf_ner"),
     ("architectures", "spacy_mamba_crf.MambaEncoder.v1"),
+    ("architectures", "spacy_mamba_crf.RecurrentEncoder.v1"),
     ("architectures", "spacy_mamba_crf.CharNgramEmbed.v1"),
+    ("architectures", "spacy_mamba_crf.LexiconEmbed.v1"),
     ("architectures", "spacy_mamba_crf.CRFTagger.v1"),
+    ("callbacks", "spacy_mamba_crf.add_labels.v1"),
+    ("callbacks", "spacy_mamba_crf.calibrate.v1"),
     ("readers", "spacy_mamba_crf.BIOCorpus.v1"),
     ("readers", "spacy_mamba_crf.HealthNERCorpus.v1"),
     ("readers", "spacy_mamba_crf.CoNLLCorpus.v1"),
