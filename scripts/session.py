@@ -1,6 +1,7 @@
 """Run the commands of docs/session.md, and write the page with what they print."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -27,105 +28,111 @@ python -m spacy project run all . --vars.corpus rocling --vars.raw FOLDER --vars
 
 and wrote down what they printed. [crf_ner.md](crf_ner.md) explains the settings.
 """
-# Heading, what to say first, and the command; MODEL, CORPUS and TERMS are replaced when it runs.
+_MODEL = "training/rocling/mamba_crf/model-best"
+_CORPUS = "corpus/rocling"
+# Heading, what to say first, and the commands; OUT is a folder of the session's own.
 _STEPS = [
     (
         "Scores",
         "On the test part, by spaCy's own command:",
-        "spacy evaluate MODEL CORPUS/test.spacy",
+        [f"spacy evaluate {_MODEL} {_CORPUS}/test.spacy"],
     ),
     (
         "Are the probabilities right?",
-        "How often entities are right, by their probability. The expected calibration error (ECE) "
+        "How often entities are right, by their probability. The expected calibration error (ECE)\n"
         "stands beside the one that perfect probabilities would have on as many spans.",
-        "spacy crf reliability MODEL CORPUS/test.spacy",
+        [f"spacy crf reliability {_MODEL} {_CORPUS}/test.spacy"],
     ),
     (
         "A threshold",
         "Which least probability gives the best F1 on the development part?",
-        "spacy find-threshold MODEL CORPUS/dev.spacy ner threshold ents_f --n_trials 11",
+        [f"spacy find-threshold {_MODEL} {_CORPUS}/dev.spacy ner threshold ents_f --n_trials 11"],
     ),
     (
         "All likely spans",
         "Entities with their probabilities, and what else could be one:",
-        f"spacy crf spans MODEL {_TEXT} --threshold 0.03",
+        [f"spacy crf spans {_MODEL} {_TEXT} --threshold 0.03"],
     ),
     (
         "n best",
         "The most probable analyses of the whole text:",
-        f"spacy crf n-best MODEL {_TEXT} -k 5",
+        [f"spacy crf n-best {_MODEL} {_TEXT} -k 5"],
     ),
     (
         "Constraints",
         "The same with a longest entity of three characters, a setting of the config:",
-        f"spacy crf n-best MODEL {_TEXT} -k 2 --components.ner.max_entity_length 3",
+        [f"spacy crf n-best {_MODEL} {_TEXT} -k 2 --components.ner.max_entity_length 3"],
     ),
     (
         "A lexicon",
-        "With a lexicon of two lines, whose terms must be entities:",
-        f"spacy crf n-best MODEL {_TEXT} -k 2 --lexicon TERMS --components.ner.lexicon_mode hard",
+        "With [two terms](session/terms.tsv) that must be entities:",
+        [
+            f"spacy crf n-best {_MODEL} {_TEXT} -k 2 --lexicon docs/session/terms.tsv"
+            " --components.ner.lexicon_mode hard"
+        ],
+    ),
+    (
+        "Learning on",
+        "The trained component learns a new label from [four texts](session/doses.iob), by a\n"
+        "[config](session/learn.cfg) with `source` and `spacy_mamba_crf.add_labels.v1`:",
+        [
+            "spacy convert docs/session/doses.iob OUT --converter ner --lang zh",
+            "spacy init fill-config docs/session/learn.cfg OUT/learn.cfg",
+            "spacy train OUT/learn.cfg --paths.train OUT/doses.spacy --paths.dev OUT/doses.spacy"
+            " --output OUT/learned",
+            "spacy crf spans OUT/learned/model-last 高血壓患者每日服用200毫克 --threshold 0.3",
+        ],
     ),
     (
         "Another encoder",
         "The same component over spaCy's own CNN, on the test part:",
-        "spacy evaluate training/rocling/cnn_crf/model-best CORPUS/test.spacy",
+        [f"spacy evaluate training/rocling/cnn_crf/model-best {_CORPUS}/test.spacy"],
     ),
 ]
-_TERMS = "高血壓病史\tDISE\n降血壓藥\tDRUG\n"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def main(
     output: Annotated[Path, typer.Argument(help="Page to write")] = Path("docs/session.md"),
-    model: Annotated[Path, typer.Option(help="Trained pipeline")] = Path(
-        "training/rocling/mamba_crf/model-best"
-    ),
-    corpus: Annotated[Path, typer.Option(help="Converted corpus")] = Path("corpus/rocling"),
     partial: Annotated[Path, typer.Option(help="Table that `partial` wrote")] = Path(
         "reports/rocling/partial.md"
     ),
 ) -> None:
-    """Run the session and write OUTPUT."""
-    for path in (model, corpus / "test.spacy", partial):
+    """Run the session in the project's folder, and write OUTPUT."""
+    for path in (Path(_MODEL), Path(_CORPUS), partial):
         if not path.exists():
-            msg.fail(
-                f"There is no {path}; see the head of docs/session.md for what to run.", exits=1
-            )
-    parts = [_HEAD]
+            msg.fail(f"There is no {path}; docs/session.md says what to run before.", exits=1)
     with tempfile.TemporaryDirectory() as folder:
-        terms = Path(folder) / "terms.tsv"
-        terms.write_text(_TERMS, encoding="utf-8")
-        places = {"MODEL": str(model), "CORPUS": str(corpus), "TERMS": str(terms)}
-        for heading, text, command in _STEPS:
-            parts.append(_step(heading, text, command, places))
-    parts.append(
-        "## Partial annotation\n\nHalf of the training part's entities were taken away, in three "
-        "ways of saying so; strict scores on the test part:\n\n" + partial.read_text("utf-8")
+        sections = [_section(*step, folder) for step in _STEPS]
+    table = partial.read_text(encoding="utf-8")
+    sections.append(
+        "## Partial annotation\n\nHalf of the training part's entities were taken away, in three\n"
+        f"ways of saying so; strict scores on the test part:\n\n{table}"
     )
-    write_text(output, "\n".join(parts))
+    write_text(output, "\n".join([_HEAD, *sections]))
     msg.good(f"Wrote {output}")
 
 
-def _step(heading: str, text: str, command: str, places: dict[str, str]) -> str:
-    """A section: what was typed and what was printed. Exits if the command fails."""
+def _section(heading: str, text: str, commands: list[str], folder: str) -> str:
+    shown = "\n\n".join(_run(command, folder) for command in commands)
+    return f"## {heading}\n\n{text}\n\n```console\n{shown}\n```\n"
+
+
+def _run(command: str, folder: str) -> str:
+    """What was typed and what was printed. Exits if the command fails."""
     msg.info(command)
-    filled = shlex.split(command)
-    for name, place in places.items():
-        filled = [word.replace(name, place) for word in filled]
     done = subprocess.run(
-        [sys.executable, "-m", *filled],
+        [sys.executable, "-m", *(word.replace("OUT", folder) for word in shlex.split(command))],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env={**os.environ, "ANSI_COLORS_DISABLED": "1", "NO_COLOR": "1"},
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )
     if done.returncode:
         msg.fail(f"The command failed: {command}", done.stdout + done.stderr, exits=1)
-    shown = command.replace("MODEL", places["MODEL"]).replace("CORPUS", places["CORPUS"])
-    shown = shown.replace("TERMS", "terms.tsv")
-    lines = [line.rstrip() for line in done.stdout.strip().splitlines()]
-    return "\n".join(
-        [f"## {heading}\n", f"{text}\n", "```console", f"$ python -m {shown}", *lines, "```\n"]
-    )
+    printed = _COLOURS.sub("", done.stdout).replace(folder, "OUT").strip()
+    lines = [line.rstrip() for line in printed.splitlines()]
+    return "\n".join([f"$ python -m {command}", *lines])
 
 
 if __name__ == "__main__":
