@@ -1,7 +1,7 @@
 """Fitting the temperature that makes entity probabilities mean what they say."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -10,12 +10,14 @@ from spacy.language import Language
 from spacy.training import Corpus, Example
 from spacy.util import logger
 
+from ..chunks import Chunk
 from ..evaluation.calibration import expected_calibration_error
 from ..evaluation.spans import align_entity, gold_entities
 from .lattice import Lattice
 
 # Temperatures are sought between these.
 _COLDEST, _HOTTEST = 0.05, 20.0
+_PRIOR = 0.1
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -29,18 +31,22 @@ class Calibration(NamedTuple):
 
 
 def fit_temperature(
-    examples: Sequence[Example], make_lattice: Callable[[float], Lattice]
+    examples: Sequence[Example],
+    given: Sequence[Collection[Chunk]],
+    make_lattice: Callable[[float], Lattice],
 ) -> Calibration | None:
     """Find the temperature at which the entities' probabilities are most likely (Guo et al. 2017).
 
-    It minimises the log loss of "this entity of the best tag sequence is right". examples: their
-    predicted docs, in order, are those of the lattices; make_lattice: makes the lattice at a
-    temperature. None where nothing is predicted whose truth is known.
+    It minimises the log loss of "this entity of the best tag sequence is right", and, for the case
+    that all of a few are, a little of the logarithm's square. examples: their predicted docs, in
+    order, are those of the lattices; given: of each, the entities that are no predictions;
+    make_lattice: makes the lattice at a temperature. None where nothing is predicted whose truth is
+    known.
     """
     lattice = make_lattice(1.0)
     tags = lattice.best()
     found = lattice.tagset.entities(tags, lattice.offsets)
-    right, known = _judged(found, examples, lattice.tagset.labels)
+    right, known = _judged(found, examples, given, lattice.tagset.labels)
     if not known.any():
         return None
     found, right = found[known], right[known]
@@ -48,7 +54,11 @@ def fit_temperature(
     def probabilities(temperature: float) -> np.ndarray:
         return make_lattice(temperature).span_probabilities(found, tags)
 
-    temperature = _minimise(lambda t: _log_loss(probabilities(t), right), _COLDEST, _HOTTEST)
+    def loss(temperature: float) -> float:
+        prior = _PRIOR * math.log(temperature) ** 2 / len(found)
+        return _log_loss(probabilities(temperature), right) + prior
+
+    temperature = _minimise(loss, _COLDEST, _HOTTEST)
     before = expected_calibration_error(probabilities(1.0), right)
     after = expected_calibration_error(probabilities(temperature), right)
     return Calibration(temperature, len(found), before, after)
@@ -98,7 +108,10 @@ def _all_but(nlp: Language, name: str) -> list[str]:
 
 
 def _judged(
-    found: np.ndarray, examples: Sequence[Example], labels: Sequence[str]
+    found: np.ndarray,
+    examples: Sequence[Example],
+    given: Sequence[Collection[Chunk]],
+    labels: Sequence[str],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether each entity is right, and whether that is known: (entity,) bool each."""
     gold = [set(gold_entities(example)) for example in examples]
@@ -107,7 +120,8 @@ def _judged(
         span = examples[doc].predicted[start:end]
         span.label_ = labels[label]
         chunk = align_entity(examples[doc], span)
-        known[n], right[n] = chunk is not None, chunk in gold[doc]
+        known[n] = chunk is not None and (start, end, labels[label]) not in given[doc]
+        right[n] = chunk in gold[doc]
     return right, known
 
 

@@ -248,12 +248,16 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
             return None
         scores = [own for part in minibatch(docs, 64) for own in self.model.predict(part)]
         batch = join_scores(scores)
+        given = [
+            {(ent.start, ent.end, ent.label_) for ent in doc.ents if not self._is_own(ent)}
+            for doc in docs
+        ]
 
         def at(temperature: float) -> Lattice:
             return self.make_lattice(docs, batch, temperature=temperature, is_own=self._is_own)
 
         with shares_only():
-            result = fit_temperature(examples, at)
+            result = fit_temperature(examples, given, at)
         if result is not None:
             self.temperature = result.temperature
         return result

@@ -75,6 +75,20 @@ def test_entities_whose_truth_is_not_known_do_not_count(coin):
     assert result.entities == 40
 
 
+def test_entities_set_by_others_do_not_count(coin):
+    nlp, examples = coin
+    given = make_examples(nlp, [("a", {"entities": [(0, 1, "X")]})] * 20)
+    for example in given:
+        example.predicted.set_ents([example.predicted.char_span(0, 1, "X")])
+    assert nlp.get_pipe("ner").calibrate([*examples, *given]).entities == 40
+
+
+def test_a_few_that_are_all_right_do_not_make_it_certain(coin):
+    nlp, examples = coin
+    result = nlp.get_pipe("ner").calibrate(examples[:2])
+    assert 0.2 < result.temperature < 1.0
+
+
 def test_without_anything_to_judge_the_temperature_stays(coin):
     nlp, _ = coin
     ner = nlp.get_pipe("ner")
