@@ -1,5 +1,6 @@
 """A lexicon at decoding: its terms as scores for, or as constraints on, the tags of a batch."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +21,16 @@ class LexiconUse(NamedTuple):
     weight: float = 1.0
 
     def check(self, name: str) -> None:
-        """Raise ValueError, naming the component's config key, for an unknown mode."""
+        """Raise ValueError, naming the component's config key, for what cannot be."""
         if self.mode not in MODES:
             raise ValueError(
                 f"[components.{name}] lexicon_mode = {self.mode!r} is unknown; choose one of "
                 f"{', '.join(MODES)}."
+            )
+        if not np.isfinite(self.weight):
+            raise ValueError(
+                f"[components.{name}] lexicon_weight = {self.weight} must be a finite number; "
+                'lexicon_mode = "hard" makes every term an entity.'
             )
 
 
@@ -38,6 +44,13 @@ class TagLexicon:
         for row, name in enumerate(lexicon.labels):
             table[row] = [name in (UNTYPED, label) for label in tagset.labels]
         self.labels = lexicon.label_table @ table
+        unknown = [label for label, own in zip(lexicon.labels, table) if not own.any()]
+        if unknown:
+            warnings.warn(
+                f"The lexicon has terms labelled {', '.join(unknown)}, which the component does "
+                f"not know; it leaves them out. It knows {', '.join(tagset.labels)}.",
+                stacklevel=2,
+            )
 
     def add_scores(self, docs: list[Doc], batch: Batch, weight: float) -> Batch:
         """Make each term's tags more likely where it stands, all together by the weight.

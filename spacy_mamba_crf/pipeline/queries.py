@@ -54,6 +54,8 @@ class CRFQueries:
         spans: of this doc, or (first token, token after the last, label); they may overlap. Raises
         ValueError for a span that is empty or leaves the doc, or a label that is not known.
         """
+        if not isinstance(doc, Doc):
+            raise TypeError(f"span_probabilities takes one Doc and its spans, not {doc!r}.")
         rows = [self._row(doc, span) for span in spans]
         if not rows:
             return []
@@ -63,9 +65,12 @@ class CRFQueries:
     def likely_spans(self, docs: Iterable[Doc], threshold: float) -> list[list[PredictedEntity]]:
         """All spans of each doc that are entities with at least this probability, or 0.01.
 
-        They may overlap. In the order of their first tokens.
+        They may overlap. In the order of their first tokens. Raises ValueError for a threshold that
+        is no probability.
         """
-        docs = list(docs)
+        docs = _as_list(docs, "likely_spans")
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"The threshold is {threshold}; it must be a probability, 0 to 1.")
         if not any(map(len, docs)):
             return [[] for _ in docs]
         return likely_entities(self.lattice(docs, again=True), threshold)
@@ -94,7 +99,7 @@ class CRFQueries:
 
         With a CRF, each stands for another set of entities. Raises ValueError for k less than 1.
         """
-        docs = list(docs)
+        docs = _as_list(docs, "n_best")
         if not any(map(len, docs)):
             return [[Analysis([], [], 1.0)] for _ in docs]
         lattice = self.lattice(docs, again=True)
@@ -117,6 +122,8 @@ class CRFQueries:
 
     def _row(self, doc: Doc, span: Span | tuple[int, int, str]) -> list[int]:
         if isinstance(span, Span):
+            if span.doc is not doc:
+                raise ValueError(f"The span '{span.text}' belongs to another doc.")
             start, end, label = span.start, span.end, span.label_
         else:
             start, end, label = span
@@ -140,3 +147,10 @@ class CRFQueries:
                 f"whose labels are {', '.join(self.tagset.labels)}."
             )
         return numbers[own + dash + label]
+
+
+def _as_list(docs: Iterable[Doc], method: str) -> list[Doc]:
+    """The docs; TypeError for what is no iterable of docs, such as a single one."""
+    if isinstance(docs, Doc | str):
+        raise TypeError(f"{method} takes docs, not one: pass [doc]. It got {str(docs)[:40]!r}.")
+    return list(docs)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,24 @@ _NO_CONSTRAINTS = Constraints()
 _LEXICON_USE = LexiconUse()
 
 
+def _part(whole: str, name: str) -> Any:
+    """A setting by its name in the config, which is a field of another attribute."""
+
+    def read(self: "CRFEntityRecognizer") -> Any:
+        return getattr(getattr(self, whole), name)
+
+    def write(self: "CRFEntityRecognizer", value: Any) -> None:
+        before = getattr(self, whole)
+        setattr(self, whole, before._replace(**{name: value}))
+        try:
+            self._check_settings()
+        except ValueError:
+            setattr(self, whole, before)
+            raise
+
+    return property(read, write)
+
+
 class CRFEntityRecognizer(CRFQueries, TrainablePipe):
     """Sets doc.ents by the best tag sequence of a linear-chain CRF, within what is already set.
 
@@ -65,8 +84,6 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
     ):
         register_extension()
         check_thresholds(name, threshold, spans_threshold, spans_key)
-        constraints.check(name, model.get_ref("transition_scores").attrs["constrained"])
-        lexicon_use.check(name)
         if entity_ratio is not None:
             entity_ratio.check(name)
         self.vocab = vocab
@@ -88,6 +105,18 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         self._rehearsal_model: Model[list[Doc], list[Floats2d]] | None = None
         self._lexicon: tuple[bytes, Lexicon] | None = None
         self._tag_lexicon: TagLexicon | None = None
+        self._check_settings()
+
+    max_entity_length = _part("constraints", "max_entity_length")
+    allowed_transitions = _part("constraints", "allowed_transitions")
+    forbidden_transitions = _part("constraints", "forbidden_transitions")
+    lexicon_mode = _part("lexicon_use", "mode")
+    lexicon_weight = _part("lexicon_use", "weight")
+
+    def _check_settings(self) -> None:
+        has_crf = self.model.get_ref("transition_scores").attrs["constrained"]
+        self.constraints.check(self.name, has_crf)
+        self.lexicon_use.check(self.name)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -139,6 +168,11 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
 
     @lexicon.setter
     def lexicon(self, lexicon: Lexicon | None) -> None:
+        if not isinstance(lexicon, Lexicon | None):
+            raise TypeError(
+                f"A lexicon must be a spacy_mamba_crf.lexicon.Lexicon or None, not {lexicon!r}; "
+                "read a file with Lexicon.from_file(path), or use Lexicon({term: [label]})."
+            )
         data = None if lexicon is None else lexicon.to_bytes()
         self.model.attrs["lexicon"] = data
         self._lexicon = None if lexicon is None or data is None else (data, lexicon)
@@ -166,6 +200,10 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         self._require_labels()
         self.constraints.check_labels(self.tagset, self.name)
         if lexicon is not None:
+            if not Path(lexicon).is_file():
+                raise FileNotFoundError(
+                    f"[initialize.components.{self.name}] lexicon = {lexicon!r} is no file."
+                )
             self.lexicon = Lexicon.from_file(lexicon)
         doc_sample = [example.predicted for example in islice(get_examples(), 10)]
         if not doc_sample:

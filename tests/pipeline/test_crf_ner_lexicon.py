@@ -147,6 +147,34 @@ def test_a_bad_line_stops_the_initialization(tmp_path: Path):
         nlp.initialize(lambda: make_examples(nlp))
 
 
+def test_terms_of_labels_that_are_not_known_have_a_warning(with_lexicon):
+    nlp = with_lexicon([("b c", "NOPE"), ("d", "Y")], "hard")
+    with pytest.warns(UserWarning, match="terms labelled NOPE, which the component does not know"):
+        assert ("d", "Y") in found(nlp("a b c d"))
+
+
+def test_a_missing_file_is_named_with_its_setting(tmp_path: Path):
+    nlp = blank_pipeline()
+    nlp.config["initialize"]["components"]["ner"] = {"lexicon": str(tmp_path / "no.tsv")}
+    with pytest.raises(
+        FileNotFoundError, match=r"\[initialize.components.ner\] lexicon = .*no.tsv"
+    ):
+        nlp.initialize(lambda: make_examples(nlp))
+
+
+@pytest.mark.parametrize("wrong", ["terms.tsv", {"London": ["LOC"]}])
+def test_what_is_no_lexicon_is_refused(uncertain: Language, wrong):
+    with pytest.raises(TypeError, match=r"must be a spacy_mamba_crf\.lexicon\.Lexicon or None"):
+        uncertain.get_pipe("ner").lexicon = wrong
+
+
+def test_a_weight_that_is_no_number_is_refused(uncertain: Language):
+    ner = uncertain.get_pipe("ner")
+    with pytest.raises(ValueError, match="lexicon_weight = inf must be a finite number"):
+        ner.lexicon_weight = float("inf")
+    assert ner.lexicon_weight == 1.0
+
+
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match=r"\[components.ner\] lexicon_mode = 'firm' is unknown"):
         blank_pipeline(lexicon_mode="firm")

@@ -119,6 +119,18 @@ def test_the_settings_come_from_the_config_and_stay_with_the_pipeline(tmp_path):
     assert ner.constraints == Constraints(3, None, {"LOC": ["PERSON", "O"]})
 
 
+def test_settings_can_be_changed_under_their_names(uncertain: Language):
+    ner = uncertain.get_pipe("ner")
+    ner.max_entity_length = 1
+    try:
+        assert all(len(ent) == 1 for ent in uncertain("a b c d").ents)
+        with pytest.raises(ValueError, match="max_entity_length = 0 must be at least 1"):
+            ner.max_entity_length = 0
+    finally:
+        ner.max_entity_length = None
+    assert ner.constraints == Constraints()
+
+
 @pytest.mark.parametrize("key", ["allowed_transitions", "forbidden_transitions"])
 @pytest.mark.parametrize("rules", [{"LOC": ["NOBODY"]}, {"NOBODY": ["LOC"]}])
 def test_an_unknown_label_in_a_constraint_is_refused_at_the_start_of_training(key, rules):

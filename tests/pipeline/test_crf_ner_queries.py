@@ -166,6 +166,28 @@ def test_questions_about_nothing_have_answers():
     assert [len(own) for own in mixed] == [1, 2]
 
 
+def test_a_span_of_another_doc_is_refused(uncertain: Language):
+    doc, other = uncertain.make_doc("a b"), uncertain.make_doc("a b")
+    with pytest.raises(ValueError, match="The span 'a' belongs to another doc"):
+        uncertain.get_pipe("ner").span_probabilities(doc, [Span(other, 0, 1, label="X")])
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(uncertain: Language, wrong: float):
+    with pytest.raises(ValueError, match="it must be a probability"):
+        uncertain.get_pipe("ner").likely_spans([uncertain.make_doc("a")], wrong)
+
+
+def test_one_doc_in_the_place_of_several_is_refused(uncertain: Language):
+    ner, doc = uncertain.get_pipe("ner"), uncertain.make_doc("a b")
+    with pytest.raises(TypeError, match=r"n_best takes docs, not one: pass \[doc\]"):
+        ner.n_best(doc, 1)
+    with pytest.raises(TypeError, match="likely_spans takes docs"):
+        ner.likely_spans("a b", 0.5)
+    with pytest.raises(TypeError, match="span_probabilities takes one Doc"):
+        ner.span_probabilities([doc], [])
+
+
 def test_n_best_of_less_than_one_is_refused(uncertain: Language):
     with pytest.raises(ValueError, match="at least 1"):
         uncertain.get_pipe("ner").n_best([uncertain.make_doc("a b")], 0)
