@@ -5,7 +5,8 @@ import pytest
 import torch
 from thinc.api import Adam, Model, get_current_ops, set_dropout_rate
 
-from spacy_mamba_crf.architectures import VARIANTS, MambaEncoder
+from spacy_mamba_crf.architectures import MambaEncoder
+from spacy_mamba_crf.architectures.encoders import VARIANTS
 from spacy_mamba_crf.pytorch.bidirectional import NO_WEIGHT_DECAY
 
 N_IN, N_OUT = 5, 8

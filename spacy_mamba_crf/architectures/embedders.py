@@ -1,0 +1,75 @@
+"""Architectures that give each token of a doc its vector: the `embed` slot of spacy.Tok2Vec.v2."""
+
+from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from ..layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys, SumOfTables, check_attr
+from ..layers.lexicon_rows import LexiconRows
+from .checks import check_positive
+
+
+def CharNgramEmbed(
+    width: int,
+    rows: list[int] = [5000, 10000, 10000],  # noqa: B006  (thinc fills configs from defaults)
+    edge_rows: int = 0,
+    attr: str = "NORM",
+    fold_width: bool = True,
+    ngram_dropout: float = 0.0,
+) -> Model[list[Doc], list[Floats2d]]:
+    """spacy_mamba_crf.CharNgramEmbed.v1: hashed n-grams of neighbouring tokens, summed.
+
+    For Chinese, where a token is a character, these are the character and its left and right
+    bigrams and trigrams. rows: table sizes for uni-, bi- and trigrams, 0 leaves an order out.
+    edge_rows: table size for prefixes, suffixes (1-3 characters) and shape of a token, for
+    languages whose tokens are words; 0 leaves them out. attr: the token attribute compared.
+    fold_width: treat full-width forms as plain ones. ngram_dropout: in training, the share of
+    tokens that see no bigrams, and that see no trigrams, so that single tokens carry their part.
+    Output: (token, width) a doc. Raises ValueError if every table is left out, a size is negative,
+    or attr is unknown.
+    """
+    check_attr(attr)
+    check_positive("CharNgramEmbed", width=width)
+    if not 0 <= ngram_dropout < 1:
+        raise ValueError(f"CharNgramEmbed: ngram_dropout = {ngram_dropout} is not in [0, 1).")
+    if len(rows) > 3 or any(n < 0 for n in [*rows, edge_rows]) or not any([*rows, edge_rows]):
+        raise ValueError(
+            f"CharNgramEmbed: rows = {rows} and edge_rows = {edge_rows} must be up to three table "
+            "sizes (uni-, bi-, trigrams) and one, none negative and not all 0."
+        )
+    tables: list[tuple[Model, Model]] = []
+    for order, size in enumerate(rows, start=1):
+        if size:
+            dropout = ngram_dropout if order > 1 else 0.0
+            tables.append((NgramKeys(order), HashedRows(width, size, order, dropout)))
+    if edge_rows:
+        tables.append((EdgeKeys(), HashedRows(width, edge_rows, 0)))
+    return SumOfTables(tables, width, attr, fold_width)
+
+
+def LexiconEmbed(
+    embed: Model[list[Doc], list[Floats2d]],
+    lexicon: str | None,
+    width: int,
+    max_length: int = 8,
+    fold_width: bool = True,
+    lower: bool = True,
+) -> Model[list[Doc], list[Floats2d]]:
+    """spacy_mamba_crf.LexiconEmbed.v1: an embedding, and what a user's lexicon says of each token.
+
+    Added to embed's vectors is a trainable row for each label, place (beginning, middle, end of a
+    term, or a term by itself) and length of the terms found around a token (SoftLexicon's sets, Ma
+    et al. 2020, by label). lexicon: file of lines `term` or `term<TAB>label`, UTF-8, read when the
+    pipeline is initialized and saved with the model; null only where a trained one is loaded.
+    width: of the vectors, as embed's. max_length: longer terms, in tokens, count as that long.
+    fold_width: full-width forms count as plain ones; lower: upper case as lower case. Terms are
+    compared by character, and begin and end where tokens do. Output: (token, width) a doc. Raises
+    ValueError if width is not that of embed, or a size is not positive.
+    """
+    check_positive("LexiconEmbed", width=width, max_length=max_length)
+    if embed.maybe_get_dim("nO") not in (None, width):
+        raise ValueError(
+            f"LexiconEmbed: width = {width} is not the width {embed.get_dim('nO')} of embed; "
+            "set both to the same."
+        )
+    return LexiconRows(embed, lexicon, width, max_length, fold_width, lower)
