@@ -5,6 +5,7 @@ from thinc.types import Floats2d
 
 from ..layers.torch_encoder import TorchEncoder
 from ..pytorch.bidirectional import BidirectionalEncoder
+from ..pytorch.dilated import DilatedEncoder
 from ..pytorch.linear import has_fast_bfloat16
 from ..pytorch.mamba import Mamba
 from ..pytorch.mamba2 import Mamba2
@@ -72,18 +73,46 @@ def RecurrentEncoder(
     kind: str = "LSTM",
     input_width: int | None = None,
     cpu_precision: str = "auto",
+    variational_dropout: bool = False,
 ) -> Model[list[Floats2d], list[Floats2d]]:
     """spacy_mamba_crf.RecurrentEncoder.v1: `depth` bidirectional LSTM or GRU layers.
 
     Takes the place of a MambaEncoder, for comparison: one (token, input_width) array a text in, one
     (token, width) array out; input_width is width if not given. kind: "LSTM" | "GRU". Each
     direction has half the width. cpu_precision: of predictions on a CPU, "float32", "bfloat16", or
-    "auto": bfloat16 for an LSTM where the CPU multiplies it natively. Raises ValueError for an
-    unknown kind or precision, or an odd width.
+    "auto": bfloat16 for an LSTM where the CPU multiplies it natively. variational_dropout: drop the
+    same channels at every step of a text (Gal & Ghahramani 2016). Raises ValueError for an unknown
+    kind or precision, or an odd width.
     """
     check_positive("RecurrentEncoder", width=width, depth=depth, input_width=input_width or width)
     bf16 = _in_bfloat16("RecurrentEncoder", cpu_precision, gains=kind == "LSTM")
-    encoder = RecurrentModule(width, depth, kind, input_width, bf16=bf16)
+    encoder = RecurrentModule(
+        width, depth, kind, input_width, bf16=bf16, variational_dropout=variational_dropout
+    )
+    return TorchEncoder(encoder, input_width or width, width)
+
+
+def IDCNNEncoder(
+    width: int,
+    depth: int = 2,
+    blocks: int = 3,
+    window_size: int = 1,
+    input_width: int | None = None,
+    block_losses: bool = False,
+) -> Model[list[Floats2d], list[Floats2d]]:
+    """spacy_mamba_crf.IDCNNEncoder.v1: iterated dilated convolutions (Strubell et al. 2017).
+
+    Fits the `encode` slot of spacy.Tok2Vec.v2: one (token, input_width) array a text in, one
+    (token, width) array out; input_width is width if not given. A block has `depth` convolutions of
+    dilation 1, 2, 4 ... and one of dilation 1, over window_size tokens at each side; it is run
+    `blocks` times with the same parameters, so that a token sees window_size * (1 + blocks *
+    2 ** depth) tokens at each side. block_losses: in training, a loss on the output of each block,
+    not only the last; for a tok2vec inside crf_ner's own model alone, since each doc then has
+    several outputs. Raises ValueError for sizes that are not positive.
+    """
+    sizes = {"width": width, "depth": depth, "blocks": blocks, "window_size": window_size}
+    check_positive("IDCNNEncoder", input_width=input_width or width, **sizes)
+    encoder = DilatedEncoder(width, depth, blocks, window_size, input_width, block_losses)
     return TorchEncoder(encoder, input_width or width, width)
 
 

@@ -22,6 +22,8 @@ def TorchEncoder(
 ) -> Model[InT, OutT]:
     """Wrap an encoder: (token, nI) texts side by side and (text,) lengths in, (token, nO) out.
 
+    In training an encoder may give several readings of the texts one after the other, (reading *
+    token, nO); the layer's output then has as many arrays a text, reading by reading.
     Its dropout follows thinc's `set_dropout_rate` through the module's `set_dropout(rate)`.
     """
     return Model(
@@ -42,6 +44,7 @@ def forward(model: Model[InT, OutT], Xs: InT, is_train: bool) -> tuple[OutT, Cal
     encoder: Any = shim._model
     encoder.set_dropout(model.attrs["dropout_rate"] or 0.0)
     joined = Xs[0] if len(Xs) == 1 else model.ops.xp.concatenate(Xs)
+    _check_width(model, joined)
     flat = xp2torch(joined, requires_grad=is_train, device=shim.device)
     lengths = torch.tensor(sizes, device=shim.device)
     with shares_only():
@@ -53,7 +56,15 @@ def forward(model: Model[InT, OutT], Xs: InT, is_train: bool) -> tuple[OutT, Cal
             gradient = torch_backprop(ArgsKwargs(((Y,),), {"grad_tensors": dY}))
         return _split(model, torch2xp(gradient.args[0]), sizes)
 
-    return _split(model, torch2xp(Y), sizes), backprop
+    return _split(model, torch2xp(Y), sizes * (len(Y) // len(flat))), backprop
+
+
+def _check_width(model: Model[InT, OutT], X: Floats2d) -> None:
+    if X.shape[1] != model.get_dim("nI"):
+        raise ValueError(
+            f"The encoder takes vectors of {model.get_dim('nI')} but was given vectors of "
+            f"{X.shape[1]}: set its input_width to the width of what comes before it."
+        )
 
 
 def _split(model: Model, flat: ArrayXd, sizes: list[int]) -> list[Floats2d]:

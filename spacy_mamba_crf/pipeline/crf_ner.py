@@ -11,6 +11,7 @@ from .constraints import Constraints
 from .entity_ratio import EntityRatio
 from .lexicon_use import LexiconUse
 from .recognizer import CRFEntityRecognizer
+from .soft_rules import SoftRules
 
 DEFAULT_CONFIG = """
 [model]
@@ -52,6 +53,8 @@ DEFAULT_CRF_NER_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
         "forbidden_transitions": None,
         "lexicon_mode": "soft",
         "lexicon_weight": 1.0,
+        "rules": None,
+        "score_loss": False,
         "scorer": {"@scorers": "spacy_mamba_crf.ner_scorer.v1"},
     },
     default_score_weights={
@@ -78,6 +81,8 @@ def make_crf_ner(
     forbidden_transitions: dict[str, list[str]] | None,
     lexicon_mode: str,
     lexicon_weight: float,
+    rules: SoftRules | None,
+    score_loss: bool,
     scorer: Callable | None,
 ) -> "CRFEntityRecognizer":
     """Construct a CRF entity recogniser.
@@ -94,7 +99,9 @@ def make_crf_ner(
     Predictions have no entity longer than max_entity_length tokens, and right after the labels (or
     "O") that are keys of allowed_transitions or forbidden_transitions comes only what is listed, or
     nothing of it. lexicon_mode: a lexicon's terms make entities of their label more likely by
-    lexicon_weight, in log-odds ("soft"), must be entities ("hard"), or nothing ("off").
+    lexicon_weight, in log-odds ("soft"), must be entities ("hard"), or nothing ("off"). rules: such
+    as `spacy_mamba_crf.SoftRules.v1`, to learn from beside the annotation. score_loss: when scored,
+    add the loss of the annotation ("ents_loss") and the accuracy of the tags ("ents_tag_acc").
     """
     return CRFEntityRecognizer(
         nlp.vocab,
@@ -109,5 +116,7 @@ def make_crf_ner(
         entity_ratio=None if entity_ratio is None else EntityRatio(entity_ratio),
         constraints=Constraints(max_entity_length, allowed_transitions, forbidden_transitions),
         lexicon_use=LexiconUse(lexicon_mode, lexicon_weight),
+        rules=rules,
+        score_loss=score_loss,
         scorer=scorer,
     )

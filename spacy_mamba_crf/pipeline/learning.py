@@ -70,7 +70,19 @@ def rehearsal_loss(
 
     What the student says of labels learnt since is left alone.
     """
-    batch, tutor_batch = join_scores(scores), join_scores(tutor_scores)
+    return divergence_loss(
+        join_scores(scores), potentials, join_scores(tutor_scores), tutor_potentials
+    )
+
+
+@torch.no_grad()
+def divergence_loss(
+    batch: Batch, potentials: Potentials, tutor_batch: Batch, tutor_potentials: Potentials
+) -> Loss:
+    """KL(tutor || student) over the tag sequences of the tags that the tutor knows, of one batch.
+
+    The gradient is by the student's scores, a mean over docs, the tutor's being fixed.
+    """
     known = torch.zeros_like(batch.emissions, dtype=torch.bool)
     known[:, : tutor_batch.emissions.shape[1]] = True
     weights = _mean_weights(batch)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from spacy.tokens import Doc
+from thinc.api import Model
 
 from ..lexicon import UNTYPED, Lexicon
 from ..pytorch.schemes import TagSet
@@ -80,3 +81,42 @@ class TagLexicon:
         limit = most or len(allowed)
         require_terms(spans, batch.offsets, self.labels, table, limit, allowed)
         return allowed
+
+
+class HasLexicon:
+    """The part of the component that holds a lexicon for predictions."""
+
+    model: Model
+    _lexicon: tuple[bytes, Lexicon] | None = None
+    _tag_lexicon: TagLexicon | None = None
+
+    @property
+    def lexicon(self) -> Lexicon | None:
+        """The terms that predictions heed, see `lexicon_mode`; saved with the model."""
+        data = self.model.attrs.get("lexicon")
+        if data is None:
+            return None
+        if self._lexicon is None or self._lexicon[0] is not data:
+            self._lexicon = data, Lexicon.from_bytes(data)
+        return self._lexicon[1]
+
+    @lexicon.setter
+    def lexicon(self, lexicon: Lexicon | None) -> None:
+        if not isinstance(lexicon, Lexicon | None):
+            raise TypeError(
+                f"A lexicon must be a spacy_mamba_crf.lexicon.Lexicon or None, not {lexicon!r}; "
+                "read a file with Lexicon.from_file(path), or use Lexicon({term: [label]})."
+            )
+        data = None if lexicon is None else lexicon.to_bytes()
+        self.model.attrs["lexicon"] = data
+        self._lexicon = None if lexicon is None or data is None else (data, lexicon)
+
+    def _terms(self, tagset: TagSet) -> TagLexicon | None:
+        """The lexicon over the tags, made anew when either changes."""
+        lexicon = self.lexicon
+        if lexicon is None:
+            return None
+        terms = self._tag_lexicon
+        if terms is None or terms.lexicon is not lexicon or terms.tagset != tagset:
+            self._tag_lexicon = terms = TagLexicon(lexicon, tagset)
+        return terms

@@ -30,8 +30,10 @@ from .entity_ratio import EntityRatio
 from .label_check import warn_of_unknown_labels
 from .lattice import Batch, Lattice, join_scores
 from .learning import Loss, annotation_loss, rehearsal_loss
-from .lexicon_use import LexiconUse, TagLexicon
+from .lexicon_use import HasLexicon, LexiconUse
+from .loss_score import loss_and_accuracy
 from .queries import CRFQueries
+from .soft_rules import SoftRules
 from .tag_masks import decoding_mask
 
 _NO_CONSTRAINTS = Constraints()
@@ -56,7 +58,7 @@ def _part(whole: str, name: str) -> Any:
     return property(read, write)
 
 
-class CRFEntityRecognizer(CRFQueries, TrainablePipe):
+class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
     """Sets doc.ents by the best tag sequence of a linear-chain CRF, within what is already set.
 
     Every entity carries its exact probability as `ent._.prob`: that precisely these tokens are an
@@ -80,6 +82,8 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         entity_ratio: EntityRatio | None = None,
         constraints: Constraints = _NO_CONSTRAINTS,
         lexicon_use: LexiconUse = _LEXICON_USE,
+        rules: SoftRules | None = None,
+        score_loss: bool = False,
         scorer: Callable | None = ner_scorer,
     ):
         register_extension()
@@ -99,12 +103,12 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         self.entity_ratio = entity_ratio
         self.constraints = constraints
         self.lexicon_use = lexicon_use
+        self.rules = rules
+        self.score_loss = score_loss
         # Only what is learnt is saved with the component; settings come from the config.
         self.cfg: dict[str, Any] = {"labels": []}
         self._unknown_labels: set[str] = set()  # in examples; each has one warning
         self._rehearsal_model: Model[list[Doc], list[Floats2d]] | None = None
-        self._lexicon: tuple[bytes, Lexicon] | None = None
-        self._tag_lexicon: TagLexicon | None = None
         self._check_settings()
 
     max_entity_length = _part("constraints", "max_entity_length")
@@ -155,27 +159,6 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         if not temperature > 0:
             raise ValueError(f"The temperature is {temperature}; it must be larger than 0.")
         self.model.get_ref("transition_scores").attrs["temperature"] = float(temperature)
-
-    @property
-    def lexicon(self) -> Lexicon | None:
-        """The terms that predictions heed, see `lexicon_mode`; saved with the model."""
-        data = self.model.attrs.get("lexicon")
-        if data is None:
-            return None
-        if self._lexicon is None or self._lexicon[0] is not data:
-            self._lexicon = data, Lexicon.from_bytes(data)
-        return self._lexicon[1]
-
-    @lexicon.setter
-    def lexicon(self, lexicon: Lexicon | None) -> None:
-        if not isinstance(lexicon, Lexicon | None):
-            raise TypeError(
-                f"A lexicon must be a spacy_mamba_crf.lexicon.Lexicon or None, not {lexicon!r}; "
-                "read a file with Lexicon.from_file(path), or use Lexicon({term: [label]})."
-            )
-        data = None if lexicon is None else lexicon.to_bytes()
-        self.model.attrs["lexicon"] = data
-        self._lexicon = None if lexicon is None or data is None else (data, lexicon)
 
     def initialize(
         self,
@@ -258,11 +241,13 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         tagset, constraints, use = self.tagset, self.constraints, self.lexicon_use
         temperature = temperature or self.temperature
         potentials = self._potentials(self.model, tagset)
+        if self.rules is not None and self.rules.decode == "teacher":
+            batch, potentials = self.rules.teacher(docs, batch, potentials, tagset)
         if temperature != 1.0:
             batch = batch._replace(emissions=batch.emissions / temperature)
             potentials = Potentials(*(part / temperature for part in potentials))
         potentials = constraints.forbid(potentials, tagset, self.name)
-        terms = self._terms()
+        terms = self._terms(tagset)
         if terms is not None and use.mode == "soft":
             batch = terms.add_scores(docs, batch, use.weight)
         has_crf = self.model.get_ref("transition_scores").attrs["constrained"]
@@ -312,9 +297,14 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         examples = list(examples)
         validate_examples(examples, "CRFEntityRecognizer.update")
         warn_of_unknown_labels(self.name, examples, self.labels, self._unknown_labels)
+        tagset = self.tagset
 
-        def loss_of(docs: list[Doc], scores: list[Floats2d]) -> Loss:
-            return self._annotation_loss(examples, scores)
+        def loss_of(examples: list[Example], scores: list[Floats2d]) -> Loss:
+            loss = self._annotation_loss(examples, scores)
+            if self.rules is None:
+                return loss
+            docs = [example.predicted for example in examples]
+            return self.rules.mix(loss, docs, scores, self._potentials(self.model, tagset), tagset)
 
         return self._learn(examples, loss_of, drop, sgd, losses)
 
@@ -332,12 +322,12 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         validate_examples(examples, "CRFEntityRecognizer.rehearse")
         tutor = self._rehearsal_model
 
-        def loss_of(docs: list[Doc], scores: list[Floats2d]) -> Loss:
+        def loss_of(examples: list[Example], scores: list[Floats2d]) -> Loss:
             assert tutor is not None
             return rehearsal_loss(
                 scores,
                 self._potentials(self.model, self.tagset),
-                tutor.predict(docs),
+                tutor.predict([example.predicted for example in examples]),
                 self._potentials(tutor, self._tagset_of(tutor)),
             )
 
@@ -354,6 +344,12 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
         loss = self._annotation_loss(examples, scores)
         return loss.value, loss.d_scores
 
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """The scorer's scores; with `score_loss`, those of `loss_and_accuracy`, too."""
+        examples = list(examples)
+        scores = super().score(examples, **kwargs)
+        return scores | loss_and_accuracy(self, examples) if self.score_loss else scores
+
     def _annotation_loss(self, examples: list[Example], scores: list[Floats2d]) -> Loss:
         potentials = self._potentials(self.model, self.tagset)
         keys = (self.incorrect_spans_key, self.correct_spans_key)
@@ -363,12 +359,15 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
     def _learn(
         self,
         examples: list[Example],
-        loss_of: Callable[[list[Doc], list[Floats2d]], Loss],
+        loss_of: Callable[[list[Example], list[Floats2d]], Loss],
         drop: float,
         sgd: Optimizer | None,
         losses: dict[str, float] | None,
     ) -> dict[str, float]:
-        """One pass forwards and back, with a step of the optimizer if there is one."""
+        """One pass forwards and back, with a step of the optimizer if there is one.
+
+        Where the model gives several readings of each doc, the loss is their mean.
+        """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         docs = [example.predicted for example in examples]
@@ -376,26 +375,17 @@ class CRFEntityRecognizer(CRFQueries, TrainablePipe):
             return losses
         set_dropout_rate(self.model, drop)
         scores, backprop = self.model.begin_update(docs)
+        readings = len(scores) // len(docs)
         with shares_only():
-            loss = loss_of(docs, scores)
+            loss = loss_of(examples * readings, scores)
         if not np.isfinite(loss.value):
             raise ValueError(Errors.E910.format(name=self.name))
         add_gradient(self.model.get_ref("transition_scores"), loss.d_potentials)
         backprop(loss.d_scores)
         if sgd not in (None, False):
             self.finish_update(sgd)
-        losses[self.name] += loss.value
+        losses[self.name] += loss.value / readings
         return losses
-
-    def _terms(self) -> TagLexicon | None:
-        """The lexicon over the labels, made anew when either changes."""
-        lexicon = self.lexicon
-        if lexicon is None:
-            return None
-        terms = self._tag_lexicon
-        if terms is None or terms.lexicon is not lexicon or terms.tagset != self.tagset:
-            self._tag_lexicon = terms = TagLexicon(lexicon, self.tagset)
-        return terms
 
     def _potentials(self, model: Model, tagset: TagSet) -> Potentials:
         return read_potentials(model.get_ref("transition_scores"), tagset)

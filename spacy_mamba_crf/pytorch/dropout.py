@@ -55,3 +55,18 @@ def _drop(x: Tensor, rate: float, seed: int) -> Tensor:
     y = torch.empty_like(x)
     kernels.drop(x.detach().view(-1).numpy(), rate, seed, y.view(-1).numpy())
     return y
+
+
+class VariationalDropout(nn.Dropout):
+    """The same channels are dropped at every step of a text (Gal & Ghahramani 2016).
+
+    x: (batch, time, channel).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return x
+        generator = getattr(_local, "generator", None) if x.device.type == "cpu" else None
+        shape = (x.shape[0], 1, x.shape[2])
+        drawn = torch.rand(shape, device=x.device, generator=generator)
+        return x * ((drawn >= self.p).to(x) / (1 - self.p))

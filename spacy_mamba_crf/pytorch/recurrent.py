@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .dropout import Dropout
+from .dropout import Dropout, VariationalDropout
 from .padding import flip_index, mirror, pad
 from .shares import encode_in_shares
 
@@ -37,8 +37,9 @@ class RecurrentEncoder(nn.Module):
     """depth bidirectional layers of LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014).
 
     width: of the output and of each layer, half for each direction; input_width: width if None;
-    kind: "LSTM" | "GRU". bf16: without gradients on a CPU, run in bfloat16. Raises ValueError for
-    an unknown kind or an odd width.
+    kind: "LSTM" | "GRU". bf16: without gradients on a CPU, run in bfloat16. variational_dropout:
+    drop the same channels at every step of a text. Raises ValueError for an unknown kind or an odd
+    width.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class RecurrentEncoder(nn.Module):
         input_width: int | None = None,
         *,
         bf16: bool = False,
+        variational_dropout: bool = False,
     ):
         super().__init__()
         self.bf16 = bf16
@@ -63,7 +65,8 @@ class RecurrentEncoder(nn.Module):
             )
         widths = [input_width or width] + [width] * (depth - 1)
         self.layers = nn.ModuleList(RecurrentLayer(kind, size, width) for size in widths)
-        self.dropouts = nn.ModuleList(Dropout(0.0) for _ in range(depth + 1))
+        dropout = VariationalDropout if variational_dropout else Dropout
+        self.dropouts = nn.ModuleList(dropout(0.0) for _ in range(depth + 1))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x: (token, input_width), the texts side by side; lengths: (batch,), 0 allowed.

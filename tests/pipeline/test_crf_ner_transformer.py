@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from spacy.cli.train import train as spacy_train
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
-from spacy.util import load_config, load_model_from_path
+from spacy.util import load_model_from_path
 from tiny_bert import (
     DATA,
     KINDS,
@@ -30,6 +30,8 @@ from tiny_bert import (
 )
 from toy_pipelines import found, found_with_probabilities, make_examples, train
 from transformers import AutoModel, AutoTokenizer
+
+from spacy_mamba_crf.configs import merge_configs
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TEXTS = [
@@ -296,7 +298,9 @@ def test_the_config_trains_with_the_transformer_of_a_local_folder(bert: Path, tm
         "training.optimizer.learn_rate.total_steps": 4,
         "training.optimizer.learn_rate.warmup_steps": 1,
     }
-    spacy_train(CONFIGS / "transformer_crf.cfg", tmp_path / "out", overrides=overrides)
+    config = tmp_path / "config.cfg"
+    merge_configs([CONFIGS / "transformer_crf.cfg"]).to_disk(config, interpolate=False)
+    spacy_train(config, tmp_path / "out", overrides=overrides)
     nlp = spacy.load(tmp_path / "out" / "model-last")
     assert nlp.get_pipe("ner").labels == ("DRUG", "ILL")
     assert nlp.get_pipe("transformer").listening_components == ["ner"]
@@ -304,7 +308,7 @@ def test_the_config_trains_with_the_transformer_of_a_local_folder(bert: Path, tm
 
 
 def test_the_config_names_a_transformer_for_chinese_and_a_learning_rate_to_fine_tune_it():
-    config = load_config(CONFIGS / "transformer_crf.cfg", interpolate=True)
+    config = merge_configs([CONFIGS / "transformer_crf.cfg"]).interpolate()
     assert config["components"]["transformer"]["model"]["name"] == "hfl/chinese-macbert-base"
     learn_rate = config["training"]["optimizer"]["learn_rate"]
     assert learn_rate["total_steps"] == config["training"]["max_steps"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spacy_mamba_crf.pytorch.dropout import Dropout, random_numbers
+from spacy_mamba_crf.pytorch.dropout import Dropout, VariationalDropout, random_numbers
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
@@ -45,3 +45,25 @@ def test_nothing_is_dropped_in_prediction_or_at_rate_0(rate):
     x = torch.randn(5, 5)
     dropout = Dropout(rate)
     assert torch.equal((dropout.eval() if rate else dropout)(x), x)
+
+
+def test_variational_dropout_takes_the_same_channels_at_every_step_of_a_text():
+    dropout = VariationalDropout(0.5)
+    y = dropout(torch.ones(20, 7, 32))
+    assert torch.equal(y, y[:, :1].expand_as(y))
+    assert set(y.unique().tolist()) == {0.0, 2.0}
+    assert not torch.equal(y[0], y[1])
+
+
+def test_variational_dropout_leaves_predictions_alone():
+    x = torch.randn(2, 3, 4)
+    assert torch.equal(VariationalDropout(0.5).eval()(x), x)
+
+
+def test_variational_dropout_is_the_same_for_the_same_seed():
+    x, dropout = torch.ones(2, 3, 64), VariationalDropout(0.5)
+    found = []
+    for seed in (1, 1, 2):
+        with random_numbers(seed):
+            found.append(dropout(x))
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
