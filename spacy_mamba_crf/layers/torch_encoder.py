@@ -43,7 +43,8 @@ def forward(model: Model[InT, OutT], Xs: InT, is_train: bool) -> tuple[OutT, Cal
     shim = cast(TorchShim, model.shims[0])
     encoder: Any = shim._model
     encoder.set_dropout(model.attrs["dropout_rate"] or 0.0)
-    joined = Xs[0] if len(Xs) == 1 else model.ops.xp.concatenate(Xs)
+    filled = [X for X in Xs if len(X)]  # transformers give the others arrays without columns
+    joined = filled[0] if len(filled) == 1 else model.ops.xp.concatenate(filled)
     _check_width(model, joined)
     flat = xp2torch(joined, requires_grad=is_train, device=shim.device)
     lengths = torch.tensor(sizes, device=shim.device)
