@@ -17,6 +17,7 @@ SLOW = [
     "safetensors",
     "scipy",
     "sklearn",
+    "tokenizers",
     "torch._dynamo",
     "torch._inductor",
     "transformers",

@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import torch
+from tiny_mamba import make_checkpoints
+
+from spacy_mamba_crf.language_model_training import LMSettings, LMTexts, train_language_models
 
 SAMPLE = Path(__file__).parents[2] / "assets" / "sample_zh" / "sample_FT.txt"
 
@@ -41,9 +44,17 @@ def make_bert(folder: Path) -> Path:
 
 
 def make_language_model(folder: Path) -> Path:
-    """To be replaced when there is something to make it with."""
-    raise NotImplementedError
+    """Forward and backward language models of the sample's first sentences."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    raw = folder.parent / "sentences.txt"
+    rows = [line.split() for line in SAMPLE.read_text("utf-8").splitlines()[:3000]]
+    sentences = "".join(row[0] if row else "\n" for row in rows)
+    raw.write_text(sentences + "\n", "utf-8")
+    settings = LMSettings(width=16, embedding_width=8, vocab_size=500)
+    train_language_models(LMTexts([raw], "zh", "NORM", None), folder, settings)
+    return folder
 
 
 def make_mamba(folder: Path) -> Path:
-    raise NotImplementedError
+    """A Mamba of two layers with a byte-level tokenizer."""
+    return make_checkpoints(folder)["mamba1"]

@@ -78,8 +78,10 @@ def settings(system: str, materials: Materials, raw: Path) -> dict[str, Any]:
         )
     if system == "peters2017":
         found["paths.language_model"] = materials("language_model", make_language_model)
-    if system.startswith("pretrained_mamba"):
+        found["second.input_width"] = 256 + 2 * 16
+    if system in ("pretrained_mamba_crf", "mamba_2.8b_crf"):
         found["paths.mamba"] = materials("mamba", make_mamba)
+        found["encoder.input_width"] = 2 * 32
     return found
 
 
