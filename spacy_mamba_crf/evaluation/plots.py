@@ -45,7 +45,7 @@ def plot_training_curve(
     if the log is empty or of another kind.
     """
     curve = read_training_log(log)
-    with _figure((8.0, 6.4)) as figure:
+    with new_figure((8.0, 6.4)) as figure:
         above, below = figure.subplots(2, 1, sharex=True)
         _draw_losses(above, curve)
         _draw_epochs(above, curve)
@@ -53,7 +53,7 @@ def plot_training_curve(
         below.set_xlabel("training step")
         figure.suptitle(title)
         figure.align_ylabels()
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def plot_confusion(
@@ -70,10 +70,10 @@ def plot_confusion(
     """
     confusion = type_confusion(gold, predicted)
     size = 3.0 + 0.62 * len(confusion.labels)
-    with _figure((size + 1.0, size)) as figure:
+    with new_figure((size + 1.0, size)) as figure:
         _draw_confusion(figure, confusion)
         figure.suptitle(title)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def plot_reliability(
@@ -83,7 +83,7 @@ def plot_reliability(
 
     probabilities: as `measure_probabilities` gives them. path: PNG file to write.
     """
-    with _figure((6.4, 6.4)) as figure:
+    with new_figure((6.4, 6.4)) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         above.plot([0, 1], [0, 1], color="#444444", linewidth=0.8, linestyle=":", label="perfect")
         for key, name, colour, line, marker in _RELIABILITY:
@@ -109,7 +109,7 @@ def plot_reliability(
         above.legend(frameon=False, loc="lower right")
         figure.suptitle(title)
         figure.align_ylabels()
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_sizes(axes: "Axes", bins: Sequence[Mapping[str, Any]], colour: str) -> None:
@@ -218,7 +218,7 @@ def _finish(axes: "Axes") -> None:
 
 
 @contextmanager
-def _figure(size: tuple[float, float]) -> "Iterator[Figure]":
+def new_figure(size: tuple[float, float]) -> "Iterator[Figure]":
     """A figure on the Agg canvas, apart from pyplot, with fonts that hold Chinese if installed."""
     try:
         import matplotlib
@@ -240,6 +240,7 @@ def _figure(size: tuple[float, float]) -> "Iterator[Figure]":
         yield figure
 
 
-def _save(figure: "Figure", path: str | Path) -> None:
+def save_figure(figure: "Figure", path: str | Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
