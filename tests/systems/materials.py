@@ -21,7 +21,7 @@ def characters() -> list[str]:
 
 
 def make_bert(folder: Path) -> Path:
-    """A BERT of 4 layers of 32 that has seen nothing, with the sample's characters and word pieces."""
+    """A BERT of 4 layers of 32 that has seen nothing, with the characters of the sample."""
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     folder.mkdir(parents=True)
