@@ -24,8 +24,11 @@ def read_conll(
     genre: str | None = None,
     encoding: str | None = None,
     scheme: str = "auto",
+    column: int = -1,
 ) -> Iterator[Sentence]:
     """Sentences of a column file, one word a token: the first column is the word, the last its tag.
+
+    column: of the tags, counted from 0, or from -1 at the end; 2 are the English files' chunks.
 
     Lines that begin with -DOCSTART- are document borders; a sentence's id is "document.sentence",
     both 1-based (document 0: before any border). encoding: None tries UTF-8, then Latin-1 (the
@@ -39,8 +42,8 @@ def read_conll(
     report = ReadReport() if report is None else report
     source = Path(path).name
     encoding = detect_encoding(path) if encoding is None else encoding
-    iob1 = (detect_scheme(path, encoding) if scheme == "auto" else scheme) == "iob1"
-    for id, rows in _blocks(path, encoding, report):
+    iob1 = (detect_scheme(path, encoding, column) if scheme == "auto" else scheme) == "iob1"
+    for id, rows in _blocks(path, encoding, column, report):
         tokens, written, lines = zip(*rows)
         tags = [located_tag(tag, source, line, report) for tag, line in zip(written, lines)]
         yield build_sentence(
@@ -65,7 +68,7 @@ def detect_encoding(path: PathLike) -> str:
     return "utf-8-sig"
 
 
-def detect_scheme(path: PathLike, encoding: str) -> str:
+def detect_scheme(path: PathLike, encoding: str, column: int = -1) -> str:
     """ "bio" or "iob1": what most of the entities that follow no token of their own type open with.
 
     BIO opens them with B-, IOB1 with I-. The majority decides because single tags go astray:
@@ -73,7 +76,7 @@ def detect_scheme(path: PathLike, encoding: str) -> str:
     """
     opened_with = Counter(
         tag[0]
-        for _, rows in _blocks(path, encoding, ReadReport())
+        for _, rows in _blocks(path, encoding, column, ReadReport())
         for previous, tag in pairwise(["O", *(_legal_or_outside(row[1]) for row in rows)])
         if tag != "O" and previous[2:] != tag[2:]
     )
@@ -85,7 +88,7 @@ def _legal_or_outside(written: str) -> str:
 
 
 def _blocks(
-    path: PathLike, encoding: str, report: ReadReport
+    path: PathLike, encoding: str, column: int, report: ReadReport
 ) -> Iterator[tuple[str, list[tuple[str, str, int]]]]:
     """(id, [(word, tag as written, line)]) of each run of lines between blanks and borders."""
     source = Path(path).name
@@ -99,7 +102,11 @@ def _blocks(
                 continue
             n_columns = n_columns or len(columns)
             _check_columns(columns, n_columns, source, number)
-            rows.append((columns[0], columns[-1], number))
+            if not -n_columns <= column < n_columns:
+                raise ValueError(
+                    f"{source}:{number}: there is no column {column}, {n_columns} in all."
+                )
+            rows.append((columns[0], columns[column], number))
             continue
         if rows:
             sentence += 1

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -145,25 +146,30 @@ def create_conll_corpus(
     limit: int = 0,
     shuffle: bool = False,
     max_length: int = 0,
+    column: int = -1,
 ) -> Callable[[Language], Iterable[Example]]:
     """Registered as spacy_mamba_crf.CoNLLCorpus.v1: column files, IOB1 or BIO, one word a token.
 
     split: None reads `path` (a file, a folder or a list) whole; otherwise `path` is the corpus
     folder and "train", "dev" and "test" are eng.train, eng.testa and eng.testb (deu.* for `lang`
-    "de"), or train/dev/test with .conll or .txt. encoding: None tries UTF-8, then Latin-1.
-    Other arguments: `create_bio_corpus`.
+    "de"), or train/dev/test with .conll or .txt. encoding: None tries UTF-8, then Latin-1. column:
+    of the tags, counted from 0 or from -1 at the end, without a split; 2 are the English files'
+    chunks. Other arguments: `create_bio_corpus`.
     """
     location = _given(path, "CoNLLCorpus")
     _check_split(split, "CoNLLCorpus")
     if lang not in ("en", "de"):
         raise ValueError(f"CoNLLCorpus: lang must be 'en' or 'de', not {lang!r}.")
+    if split is not None and column != -1:
+        raise ValueError("CoNLLCorpus: column is for whole files; set split to null.")
     name = "conll2003" if lang == "en" else "conll2003-de"
 
     def load(report: ReadReport) -> Iterable[Sentence]:
         if split is not None:
             return _part(name, location, split, report, encoding=encoding)
         files = corpus_files(location, _CONLL_PATTERNS)
-        return (s for f in files for s in read_conll(f, report=report, encoding=encoding))
+        read = partial(read_conll, report=report, encoding=encoding, column=column)
+        return (sentence for file in files for sentence in read(file))
 
     return SentenceCorpus(load, "word", limit=limit, shuffle=shuffle, max_length=max_length)
 

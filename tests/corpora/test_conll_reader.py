@@ -106,3 +106,18 @@ def test_bio_survives_the_way_through_iob1(data: st.DataObject, n: int) -> None:
 
 def test_iob1_writes_a_begin_tag_only_between_neighbours_of_one_type() -> None:
     assert bio_to_iob1(["B-A", "I-A", "B-A", "B-B"]) == ("I-A", "I-A", "B-A", "I-B")
+
+
+def test_the_tags_of_another_column_are_read_where_it_is_named(tmp_path):
+    path = tmp_path / "eng.train"
+    rows = ["EU NNP I-NP I-ORG", "rejects VBZ I-VP O", "German JJ I-NP I-MISC", "call NN I-NP O"]
+    path.write_text("\n".join(rows) + "\n")
+    (sentence,) = read_conll(path, column=2)
+    assert list(sentence.tags) == ["B-NP", "B-VP", "B-NP", "I-NP"]
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    path = tmp_path / "eng.train"
+    path.write_text("EU NNP I-NP I-ORG\n")
+    with pytest.raises(ValueError, match=r"eng\.train:1: there is no column 4, 4 in all"):
+        list(read_conll(path, column=4))
