@@ -1,12 +1,11 @@
-"""`python -m spacy crf ...`: probabilities, n best and calibration of a trained pipeline.
+"""`python -m spacy crf ...`: probabilities, n best, calibration and errors of trained pipelines.
 
 Registered by the entry point `spacy_cli`, which spaCy imports when its command line starts. The
 pipeline's settings can be overridden as in `spacy train`: `--components.ner.threshold 0.5`.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +13,11 @@ import typer
 from spacy.cli._util import app, parse_config_overrides
 from wasabi import msg
 
+from .errors import errors
+from .failures import failing_clearly
+
 crf = typer.Typer(
-    name="crf", help="Probabilities, n best and calibration of crf_ner", no_args_is_help=True
+    name="crf", help="Probabilities, n best, calibration and errors", no_args_is_help=True
 )
 app.add_typer(crf)
 
@@ -43,7 +45,7 @@ def n_best(
     lexicon: LexiconFile = None,
 ) -> None:
     """Print the k most probable analyses of a text with their probabilities."""
-    with _failing_clearly():
+    with failing_clearly():
         nlp, pipe = _load(model, component, ctx.args, lexicon)
         doc = nlp(_read(text))
         rows = [
@@ -65,7 +67,7 @@ def spans(
     lexicon: LexiconFile = None,
 ) -> None:
     """Print all spans of a text that are entities with at least this probability."""
-    with _failing_clearly():
+    with failing_clearly():
         nlp, pipe = _load(model, component, ctx.args, lexicon)
         doc = nlp(_read(text))
         found = pipe.likely_spans([doc], threshold)[0]
@@ -84,7 +86,7 @@ def calibrate(
     component: Component = None,
 ) -> None:
     """Fit the temperature on texts that training has not seen, and save the pipeline."""
-    with _failing_clearly():
+    with failing_clearly():
         from ..pipeline.calibration import calibrate_pipeline
 
         nlp, _ = _load(model, component)
@@ -104,7 +106,7 @@ def calibrate(
 @crf.command("reliability", context_settings=_OVERRIDES)
 def reliability(ctx: typer.Context, model: Model, data: Data) -> None:
     """Print how often entities are right by their probability, and the oracle F1 of the n best."""
-    with _failing_clearly():
+    with failing_clearly():
         from ..evaluation.metrics import predict
         from ..evaluation.probabilities import measure_probabilities
 
@@ -129,6 +131,9 @@ def reliability(ctx: typer.Context, model: Model, data: Data) -> None:
     msg.divider("F1 of the best of the k most probable analyses")
     oracle = [(k, f"{100 * score:.2f}") for k, score in measured["oracle"].items()]
     msg.table(oracle, header=("k", "oracle F1"))
+
+
+crf.command("errors")(errors)
 
 
 def _load(
@@ -161,12 +166,3 @@ def _read(text: str) -> str:
 
 def _written(ents: Sequence[Any]) -> str:
     return "  ".join(f"{ent.text} ({ent.label_})" for ent in ents) or "no entities"
-
-
-@contextmanager
-def _failing_clearly() -> Iterator[None]:
-    """Turn what a user can mend into a sentence and exit status 1."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        msg.fail(str(error), exits=1)

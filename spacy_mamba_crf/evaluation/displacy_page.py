@@ -3,12 +3,12 @@
 Each predicted entity shows its probability where `ent._.prob` has one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from spacy import displacy
-from spacy.tokens import Span
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from .spans import align_entity, gold_entities, predicted_entities
@@ -29,6 +29,7 @@ COLOURS = {
     "LOC": "#ffd6a5",
     "MISC": "#d9d9d9",
 }
+_STATES = {"wrong": "wrong", "missed": "missed"}
 _SPARE_COLOURS = ("#e2cfc4", "#c1d3fe", "#d8f3dc", "#f6c6ea", "#ffe8a1", "#cfe8ef")
 
 _ENTITY = (
@@ -66,13 +67,11 @@ mark.missed {{ outline: 2px dotted #555; outline-offset: -1px; }}
 .label {{ font-size: .68em; font-weight: 700; margin-left: .4em; white-space: nowrap; }}
 .prob {{ font-weight: 400; margin-left: .3em; }}
 .prob:empty {{ margin: 0; }}
-</style>
+{style}</style>
 </head>
 <body>
 <h1>{title}</h1>
-<p class="note">{note}</p>
-<div class="legend">{legend}</div>
-{sections}
+{body}
 </body>
 </html>
 """
@@ -87,85 +86,101 @@ def entities_page(
     they are taken at even distances, so that the choice favours nobody.
     """
     chosen = _choose(examples, limit)
-    labels = sorted(
-        {ent.label_ for i in chosen for ent in examples[i].reference.ents}
-        | {ent.label_ for i in chosen for ent in examples[i].predicted.ents}
-    )
-    colours = _colours(labels)
-    sections = [_section(i, examples[i], colours) for i in chosen]
+    labels = {ent.label_ for i in chosen for ent in examples[i].reference.ents}
+    labels |= {ent.label_ for i in chosen for ent in examples[i].predicted.ents}
+    colours = label_colours(labels)
     has_probability = any(_probability(e) for i in chosen for e in examples[i].predicted.ents)
-    return _PAGE.format(
-        lang=escape(lang),
-        title=escape(title),
-        note=_note(len(chosen), len(examples), has_probability),
-        legend=_legend(colours),
-        sections="\n".join(sections),
-    )
-
-
-def _choose(examples: Sequence[Example], limit: int) -> list[int]:
-    worth = [i for i, eg in enumerate(examples) if eg.reference.ents or eg.predicted.ents]
-    count = min(limit, len(worth))
-    return [worth[i * len(worth) // count] for i in range(count)]
-
-
-def _section(number: int, example: Example, colours: dict[str, str]) -> str:
-    genre = example.reference.user_data.get("genre")
-    heading = f"document {number + 1}" + (f" · {escape(str(genre))}" if genre else "")
-    gold, found = set(gold_entities(example)), set(predicted_entities(example))
-    missed = [
-        _entity(ent, "", "" if (ent.start, ent.end, ent.label_) in found else "missed")
-        for ent in example.reference.ents
+    parts = [
+        f'<p class="note">{_note(len(chosen), len(examples), has_probability)}</p>',
+        legend(colours, _STATES),
+        *(_section(i, examples[i], colours) for i in chosen),
     ]
-    scored = []
-    for ent in example.predicted.ents:
-        chunk = align_entity(example, ent)
-        scored.append(_entity(ent, _probability(ent), "wrong" if chunk in found - gold else ""))
-    rows = [
-        _row("gold", example.reference.text, missed, colours),
-        _row("predicted", example.predicted.text, scored, colours),
+    return page("\n".join(parts), title=title, lang=lang)
+
+
+def page(body: str, *, title: str, lang: str, style: str = "") -> str:
+    """A whole HTML page around `body`, which is HTML; title: text; style: further CSS."""
+    return _PAGE.format(title=escape(title), lang=escape(lang), style=style, body=body)
+
+
+def legend(colours: Mapping[str, str], states: Mapping[str, str]) -> str:
+    """The line that explains the colours of labels, and the outlines: CSS class and its meaning."""
+    marks = [f'<mark style="background: {c}">{escape(name)}</mark>' for name, c in colours.items()]
+    marks += [
+        f'<mark class="{state}" style="background: none">{escape(meaning)}</mark>'
+        for state, meaning in states.items()
     ]
-    return f"<section><h2>{heading}</h2>{''.join(rows)}</section>"
+    return f'<div class="legend">{"".join(marks)}</div>'
 
 
-def _row(who: str, text: str, entities: list[dict[str, Any]], colours: dict[str, str]) -> str:
+def heading(number: int, doc: Doc) -> str:
+    """The heading of a document's section: its place, counted from 1, and its genre if it has one.
+
+    number: counted from 0.
+    """
+    genre = doc.user_data.get("genre")
+    return f"<h2>document {number + 1}" + (f" · {escape(str(genre))}" if genre else "") + "</h2>"
+
+
+def row(who: str, text: str, entities: list[dict[str, Any]], colours: Mapping[str, str]) -> str:
+    """One line of a section: `text` with `entities`, each made by `entity`. who: HTML."""
     body = displacy.render(
         {"text": text, "ents": entities},
         style="ent",
         manual=True,
         jupyter=False,
-        options={"colors": colours, "template": _ENTITY},
+        options={"colors": dict(colours), "template": _ENTITY},
     )
     return f'<div class="row"><div class="who">{who}</div>{body}</div>'
 
 
-def _entity(ent: Span, prob: str, state: str) -> dict[str, Any]:
-    params = {"label": escape(ent.label_), "prob": prob, "state": state}
+def entity(ent: Span, comment: str, state: str) -> dict[str, Any]:
+    """An entity as displaCy draws it. comment: shown after the label; state: its CSS class."""
+    params = {"label": escape(ent.label_), "prob": escape(comment), "state": state}
     edges = {"start": ent.start_char, "end": ent.end_char}
     return {**edges, "label": ent.label_, "params": params}
+
+
+def label_colours(labels: Iterable[str]) -> dict[str, str]:
+    """A colour for each label, in alphabetical order."""
+    names = sorted(labels)
+    spare = (label for label in names if label not in COLOURS)
+    drawn = {label: _SPARE_COLOURS[i % len(_SPARE_COLOURS)] for i, label in enumerate(spare)}
+    return {label: COLOURS.get(label) or drawn[label] for label in names}
+
+
+def at_even_distances(items: Sequence[int], limit: int) -> list[int]:
+    """At most `limit` of `items`, in order, so that the choice favours nobody."""
+    count = min(limit, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def _choose(examples: Sequence[Example], limit: int) -> list[int]:
+    worth = [i for i, eg in enumerate(examples) if eg.reference.ents or eg.predicted.ents]
+    return at_even_distances(worth, limit)
+
+
+def _section(number: int, example: Example, colours: dict[str, str]) -> str:
+    gold, found = set(gold_entities(example)), set(predicted_entities(example))
+    missed = [
+        entity(ent, "", "" if (ent.start, ent.end, ent.label_) in found else "missed")
+        for ent in example.reference.ents
+    ]
+    scored = []
+    for ent in example.predicted.ents:
+        chunk = align_entity(example, ent)
+        scored.append(entity(ent, _probability(ent), "wrong" if chunk in found - gold else ""))
+    rows = [
+        row("gold", example.reference.text, missed, colours),
+        row("predicted", example.predicted.text, scored, colours),
+    ]
+    return f"<section>{heading(number, example.reference)}{''.join(rows)}</section>"
 
 
 def _probability(ent: Span) -> str:
     """The probability as `.97`, or nothing where the component gives none."""
     value = ent._.prob if Span.has_extension("prob") else None
     return "" if value is None else f"{value:.2f}".removeprefix("0")
-
-
-def _colours(labels: Sequence[str]) -> dict[str, str]:
-    spare = (label for label in labels if label not in COLOURS)
-    drawn = {label: _SPARE_COLOURS[i % len(_SPARE_COLOURS)] for i, label in enumerate(spare)}
-    return {label: COLOURS.get(label) or drawn[label] for label in labels}
-
-
-def _legend(colours: dict[str, str]) -> str:
-    types = [
-        f'<mark style="background: {c}">{escape(label)}</mark>' for label, c in colours.items()
-    ]
-    states = [
-        '<mark class="wrong" style="background: none">wrong</mark>',
-        '<mark class="missed" style="background: none">missed</mark>',
-    ]
-    return "".join(types + states)
 
 
 def _note(shown: int, total: int, has_probability: bool) -> str:

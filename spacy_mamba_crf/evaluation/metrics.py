@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import srsly
 from spacy.language import Language
 from spacy.scorer import PRFScore
 from spacy.training import Corpus, Example
@@ -55,6 +56,12 @@ def measure(examples: Sequence[Example]) -> dict[str, Any]:
         },
         "test": _describe_test(examples),
     }
+
+
+def repeats_dev(test: str | Path) -> bool:
+    """Whether the conversion that wrote this test part noted that it repeats the dev part."""
+    stats = Path(test).with_name("stats.json")
+    return stats.is_file() and bool(srsly.read_json(stats).get("test_is_dev"))
 
 
 def speed(examples: Sequence[Example], seconds: float) -> dict[str, float]:

@@ -13,7 +13,7 @@ from ..files import write_text
 from .comparison import compare, read_metrics
 from .displacy_page import entities_page
 from .markdown import render_report
-from .metrics import measure, predict, speed
+from .metrics import measure, predict, repeats_dev, speed
 from .plots import plot_confusion, plot_reliability, plot_training_curve
 from .probabilities import measure_probabilities
 from .spans import gold_entities, predicted_entities
@@ -53,7 +53,7 @@ def write_report(
         **measure(examples),
         "speed": speed(examples, seconds),
     }
-    metrics["test"] = {"name": Path(test).name, "is_dev": _is_dev(test), **metrics["test"]}
+    metrics["test"] = {"name": Path(test).name, "is_dev": repeats_dev(test), **metrics["test"]}
     _write_figures(examples, out, title=title, lang=nlp.meta["lang"], sentences=sentences)
     images.append("confusion.png")
     metrics["probabilities"] = measure_probabilities(nlp, examples)
@@ -87,9 +87,3 @@ def _write_figures(
 def _describe_model(nlp: Language) -> dict[str, Any]:
     keys = ("lang", "name", "version")
     return {**{key: nlp.meta.get(key, "") for key in keys}, "pipeline": nlp.pipe_names}
-
-
-def _is_dev(test: str | Path) -> bool:
-    """Whether the conversion that wrote this test part noted that it repeats the dev part."""
-    stats = Path(test).with_name("stats.json")
-    return stats.is_file() and bool(srsly.read_json(stats).get("test_is_dev"))
