@@ -46,7 +46,8 @@ def _page(plan: Plan, systems: Sequence[SystemRuns], sections: Sequence[Section]
             f"{plan.max_steps:,} for every system (schedule, warm-up and evaluations scaled): "
             "a budget of this comparison, not that of the configs"
         )
-    settings = [f"{key} = {value}" for key, value in plan.overrides]
+    settings = [f"paths.{name} = {value}" for name, value in plan.paths if value is not None]
+    settings += [f"{key} = {value}" for key, value in plan.overrides]
     settings += [
         f"{system}: {key} = {value}"
         for system, overrides in plan.system_overrides.items()

@@ -3,18 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import torch
+from bert_files import SPECIAL, save_bert
 from spacy.language import Language
 from spacy.util import load_model_from_config
 from thinc.api import fix_random_seed
 from toy_pipelines import make_examples, tagger_model, train
-from transformers import BertConfig, BertModel, BertTokenizerFast
-
-from spacy_mamba_crf.files import write_text
+from transformers import BertModel
 
 WIDTH = 16
 WINDOW, STRIDE = 8, 6
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CHARACTERS = "患者服用阿司匹林有糖尿病头痛的和。，"
 PIECES = [*SPECIAL, *CHARACTERS, "like", "##s", "aspirin", ".", "l", "a", "##i"]
 UNKNOWN = "龘靐"  # in no vocabulary of the tests
@@ -27,24 +24,10 @@ DATA = [
 
 
 def make_bert(folder: Path) -> Path:
-    """Write a BERT of one layer, without dropout, that has seen nothing."""
-    folder.mkdir(parents=True)
-    write_text(folder / "vocab.txt", "\n".join(PIECES) + "\n")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(PIECES),
-        hidden_size=WIDTH,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.3,
-    )
-    BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=32).save_pretrained(folder)
-    return folder
+    """Write a BERT of one layer, without dropout."""
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 1, "intermediate_size": 32}
+    return save_bert(folder, PIECES, 32, **sizes, **no_dropout)
 
 
 def transformer_model(name: Path) -> dict[str, Any]:

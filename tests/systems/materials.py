@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import torch
+from bert_files import save_bert
 from tiny_mamba import make_checkpoints
 
 from spacy_mamba_crf.language_model_training import LMSettings, LMTexts, train_language_models
@@ -21,26 +21,10 @@ def characters() -> list[str]:
 
 
 def make_bert(folder: Path) -> Path:
-    """A BERT of 4 layers of 32 that has seen nothing, with the characters of the sample."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder.mkdir(parents=True)
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*special, *characters(), "as", "##pi", "##rin", "200", "##1"]
-    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(pieces)) + "\n", "utf-8")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(dict.fromkeys(pieces)),
-        hidden_size=32,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=512,
-        initializer_range=0.3,
-    )
-    BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=512).save_pretrained(folder)
-    return folder
+    """A BERT of 4 layers of 32, with the characters of the sample."""
+    pieces = [*characters(), "as", "##pi", "##rin", "200", "##1"]
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "intermediate_size": 64}
+    return save_bert(folder, pieces, 512, **sizes)
 
 
 def make_language_model(folder: Path) -> Path:
