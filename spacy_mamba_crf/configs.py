@@ -36,8 +36,11 @@ def _in_order(paths: Sequence[str | Path], extending: tuple[Path, ...]) -> list[
     for path in map(Path, paths):
         if path in extending:
             raise ValueError(f"{path}: [{_SECTION}] leads back to this file.")
-        bases, _ = _read(path)
-        found = _in_order([path.parent / base for base in bases], (*extending, path))
+        bases = [path.parent / base for base in _read(path)[0]]
+        for base in bases:
+            if not base.is_file():
+                raise FileNotFoundError(f"{path}: there is no config {base}, which it extends.")
+        found = _in_order(bases, (*extending, path))
         order += [own for own in (*found, path) if own not in order]
     return order
 

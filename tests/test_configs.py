@@ -55,7 +55,7 @@ def test_a_config_that_extends_itself_is_an_error_that_names_it(tmp_path):
 
 def test_a_missing_base_is_named(tmp_path):
     over = write(tmp_path, "over.cfg", extending("none.cfg"))
-    with pytest.raises(FileNotFoundError, match=r"no config .*none\.cfg"):
+    with pytest.raises(FileNotFoundError, match=r"over\.cfg: there is no config .*none\.cfg"):
         merge_configs([over])
 
 

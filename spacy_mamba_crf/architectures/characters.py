@@ -34,6 +34,7 @@ def CharEncoder(
     concatenate.v1. Raises ValueError for an unknown kind or attr, an even window_size, an odd width
     of a recurrent kind, or sizes that are not positive.
     """
+    kind = kind.lower()
     sizes = {"width": width, "char_width": char_width, "rows": rows, "window_size": window_size}
     check_positive("CharEncoder", max_length=max_length, **sizes)
     _check_choice("kind", kind, KINDS)

@@ -85,6 +85,7 @@ def RecurrentEncoder(
     kind or precision, or an odd width.
     """
     check_positive("RecurrentEncoder", width=width, depth=depth, input_width=input_width or width)
+    kind = kind.upper()
     bf16 = _in_bfloat16("RecurrentEncoder", cpu_precision, gains=kind == "LSTM")
     encoder = RecurrentModule(
         width, depth, kind, input_width, bf16=bf16, variational_dropout=variational_dropout

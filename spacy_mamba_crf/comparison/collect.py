@@ -24,12 +24,17 @@ class Run:
 
 @dataclass(frozen=True)
 class SystemRuns:
-    """All runs of a system. failures: reason of each failed seed; wanted: seeds asked for."""
+    """All runs of a system.
+
+    failures: reason of each failed seed; others: seeds that finished with other settings; wanted:
+    seeds asked for.
+    """
 
     name: str
     wanted: int
     runs: list[Run] = field(default_factory=list)
     failures: dict[int, str] = field(default_factory=dict)
+    others: list[int] = field(default_factory=list)
 
     @property
     def family(self) -> str:
@@ -42,7 +47,11 @@ class SystemRuns:
         if self.failures:
             seed, reason = next(iter(self.failures.items()))
             return f"failed: {reason}" if not self.runs else f"seed {seed} failed: {reason}"
-        return "" if len(self.runs) == self.wanted else "not run" if not self.runs else "unfinished"
+        if len(self.runs) == self.wanted:
+            return ""
+        if self.others:
+            return "finished with other settings"
+        return "unfinished" if self.runs else "not run"
 
     def values(self, get: Callable[[Mapping[str, Any]], float | None]) -> list[float]:
         """What `get` takes from each run's result, where it is there."""
@@ -73,6 +82,11 @@ def read_result(folder: Path, key: str) -> dict[str, Any] | None:
     return result if result is not None and result.get("key") == key else None
 
 
+def has_result(folder: Path) -> bool:
+    """Whether a run finished here, under whatever key."""
+    return _read(folder / "result.json") is not None
+
+
 def collect(plan: Plan) -> list[SystemRuns]:
     """The runs of each system of the plan, by family; results of other settings are left out.
 
@@ -94,6 +108,8 @@ def _collect_system(plan: Plan, system: str, hashes: Mapping[str, str]) -> Syste
         folder = plan.folder(system, seed)
         result = read_result(folder, plan.key(config, seed, hashes))
         failure = _read(folder / "failure.json")
+        if result is None and has_result(folder):
+            runs.others.append(seed)
         if result is not None:
             runs.runs.append(Run(seed, result, read_training_log(folder / "log.jsonl")))
         elif failure is not None:

@@ -28,10 +28,8 @@ Curve = dict[int, float]
 
 
 def training_loss(log: TrainingLog) -> Sequence[float] | None:
-    """Loss of a step's batch: of `ner`, or else of all components together."""
-    if "ner" in log.losses:
-        return log.losses["ner"]
-    return [sum(values) for values in zip(*log.losses.values())] or None
+    """Loss of a step's batch; None for other components than ours, whose loss is another."""
+    return log.losses.get("ner") if validation_loss(log) is not None else None
 
 
 def validation_loss(log: TrainingLog) -> Sequence[float] | None:

@@ -14,6 +14,8 @@ from ..evaluation.published import (
 )
 from .collect import SystemRuns
 
+SAMPLES = ("sample", "sample_en")
+
 
 def strict_scores(system: SystemRuns) -> Sequence[PublishedScore]:
     """Published strict F1 of this kind of system on a corpus of this kind; none for others."""
@@ -28,14 +30,19 @@ def thesis_tokens(system: SystemRuns) -> ThesisScore | None:
 
 
 def is_health(system: SystemRuns) -> bool:
-    """Whether the test part has the types of the Chinese health corpora."""
-    return are_health_types(_types(system))
+    """Whether the test part has the types of the Chinese health corpora, and is real text."""
+    return are_health_types(_types(system)) and not _is_synthetic(system)
 
 
 def is_english_conll(system: SystemRuns) -> bool:
     """Whether the test part has the types of CoNLL-2003, and is in English."""
     english = any(run.result["test"]["model"]["lang"] == "en" for run in system.runs)
-    return english and frozenset(_types(system)) == CONLL_TYPES
+    return english and not _is_synthetic(system) and frozenset(_types(system)) == CONLL_TYPES
+
+
+def _is_synthetic(system: SystemRuns) -> bool:
+    """Whether it was tested on one of the project's own samples."""
+    return any(run.result["corpus"] in SAMPLES for run in system.runs)
 
 
 def differs_from(theirs: str, system: SystemRuns) -> str:

@@ -55,7 +55,7 @@ def _page(plan: Plan, systems: Sequence[SystemRuns], sections: Sequence[Section]
     ]
     facts = {
         "Systems": f"{len(systems)}, of which {sum(bool(s.runs) for s in systems)} have results",
-        "Seeds": f"{', '.join(map(str, plan.seeds))} ({done} finished runs)",
+        "Seeds": f"{', '.join(map(str, plan.seeds))}; finished runs: {done}",
         "Training steps": steps,
         "Device": plan.device,
         "Other settings": "; ".join(settings),

@@ -61,12 +61,26 @@ class Plan:
                 f"jobs is {self.jobs} and max_steps is {self.max_steps}. jobs must be at least 1, "
                 "max_steps at least 0 (0: what each config says)."
             )
+        self._check_paths()
         unknown = set(self.system_overrides) - set(self.systems)
         if unknown:
             raise ValueError(
                 f"There are settings for {', '.join(sorted(unknown))}, which is not among the "
                 f"systems {', '.join(self.systems)}."
             )
+
+    def _check_paths(self) -> None:
+        """Raise ValueError for a path that no system has."""
+        known: set[str] = set()
+        for system in self.systems:
+            file = self.configs / f"{system}.cfg"
+            known |= set(merge_configs([file]).get("paths", {})) if file.is_file() else set()
+        for name, value in self.paths:
+            if value is not None and name not in known:
+                raise ValueError(
+                    f"No config of these systems has {name} under [paths]; they have "
+                    f"{', '.join(sorted(known))}."
+                )
 
     def part(self, name: str) -> Path:
         """The DocBin file of a part; dev.spacy stands for a test part that is not there."""

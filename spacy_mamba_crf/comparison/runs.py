@@ -19,7 +19,7 @@ from thinc.api import Config
 from ..about import __version__
 from ..evaluation.training_log import read_training_log
 from ..files import write_text
-from .collect import read_result
+from .collect import has_result, read_result
 from .plan import Plan
 from .processes import Processes, error_in, terminated_as_interrupted
 
@@ -76,7 +76,8 @@ def run_all(
 ) -> list[Outcome]:
     """Run every system with every seed, `plan.jobs` at once, and return how each ended.
 
-    A run with a result of the same key is skipped, unless `again`. report: called with each
+    A run with a result of the same key is skipped, and one with a result of another key is left as
+    it is and counts as failed, unless `again`. report: called with each
     outcome as it comes. Raises ValueError or FileNotFoundError (`Plan.check`) before any run.
     KeyboardInterrupt, also from SIGTERM, ends the runs under way and passes on; finished results
     stay, and an interrupted run counts as not run.
@@ -120,6 +121,10 @@ def _run(
         result = None if again else read_result(folder, key)
         if result is not None:
             return Outcome(system, seed, SKIPPED, result["test"]["ents_f"])
+        if not again and has_result(folder):
+            reason = f"{folder} holds a finished run with other settings; choose another --out, or "
+            reason += "replace it with --again"
+            return Outcome(system, seed, FAILED, None, 0.0, reason)
         _remove(folder, _MADE)
         write_text(folder / "merged.cfg", config.to_str(interpolate=False))
         seconds = _run_stages(stages(plan, seed, folder), folder / "train.log", processes)
@@ -196,7 +201,8 @@ def _record_failure(
     _remove(folder, ("result.json",))
     failure = {"system": system, "seed": seed, "stage": stage, "reason": reason, "tail": tail}
     write_text(folder / "failure.json", srsly.json_dumps(failure, indent=2) + "\n")
-    return Outcome(system, seed, FAILED, None, seconds, f"{stage}: {reason}")
+    where = f" (see {folder / 'train.log'})" if tail else ""
+    return Outcome(system, seed, FAILED, None, seconds, f"{stage}: {reason}{where}")
 
 
 def _remove(folder: Path, names: Iterable[str]) -> None:

@@ -4,7 +4,18 @@ from collections.abc import Iterable
 
 OTHER = "other"
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "Mamba": ("mamba", "mamba_crf", "mamba1", "mamba1_crf", "s4d", "s4d_crf"),
+    "Mamba": (
+        "mamba_crf",
+        "mamba",
+        "mamba1_crf",
+        "mamba1",
+        "s4d_crf",
+        "s4d",
+        "mamba_crf_small",
+        "mamba_crf_lexicon",
+        "pretrained_mamba_crf",
+        "mamba_2.8b_crf",
+    ),
     "transformer": (
         "bert_crf",
         "bert_bilstm_crf",
@@ -27,13 +38,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "convolutional": ("collobert2011", "idcnn_crf", "cnn_crf"),
     "language model": ("peters2017", "rei2017"),
     "rules": ("hu2016",),
-    OTHER: (
-        "spacy_ner",
-        "mamba_crf_small",
-        "mamba_crf_lexicon",
-        "pretrained_mamba_crf",
-        "mamba_2.8b_crf",
-    ),
+    OTHER: ("spacy_ner",),
 }
 _FAMILY = {system: family for family, systems in FAMILIES.items() for system in systems}
 _PLACE = {system: place for place, system in enumerate(_FAMILY)}

@@ -157,8 +157,7 @@ def conll_section(systems: Sequence[SystemRuns]) -> Section | None:
 
 def _described(system: SystemRuns) -> list[Cell]:
     count = _whole(system.mean(lambda result: result["parameters"]))
-    seeds = f"{len(system.runs)} of {system.wanted}" if system.problem else len(system.runs)
-    return [system.name, system.family, count, seeds]
+    return [system.name, system.family, count, len(system.runs)]
 
 
 def _costs(system: SystemRuns) -> list[Cell]:
@@ -166,7 +165,7 @@ def _costs(system: SystemRuns) -> list[Cell]:
     speed = system.mean(lambda result: result["characters_per_second"])
     published = strict_scores(system)
     recipes = "; ".join(dict.fromkeys(score.recipe for score in published))
-    remarks = [f"**{system.problem}**"] if system.problem else []
+    remarks = [system.problem] if system.problem else []
     if published:
         remarks.append(differs_from(recipes, system))
     steps = system.mean(lambda result: result["budget"]["max_steps"])

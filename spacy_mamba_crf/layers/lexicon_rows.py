@@ -78,7 +78,7 @@ def _init(path: str | None, model: Model, X=None, Y=None) -> None:
 
 
 def _load(path: str | None, fold_width: bool, lower: bool) -> Lexicon:
-    key = "`lexicon` of spacy_mamba_crf.LexiconEmbed.v1 (such as ...tok2vec.embed.lexicon)"
+    key = "`lexicon` of spacy_mamba_crf.LexiconEmbed.v1 (in this project, --paths.lexicon)"
     if path is None:
         raise ValueError(
             f"The config's {key} is null; set it to a file of lines `term` or `term<TAB>label`. "

@@ -118,8 +118,8 @@ def _read_checkpoint(path: str | None, tokenizer: str | None, model: Model) -> N
     if path is None or not Path(path).is_dir():
         state = "null" if path is None else f"{path}, which is no folder"
         raise ValueError(
-            "spacy_mamba_crf.PretrainedMamba.v1 has no weights: the config's `path` (such as "
-            f"...model.tok2vec.path) is {state}. Set it to the folder of a checkpoint; only a "
+            "spacy_mamba_crf.PretrainedMamba.v1 has no weights: the config's `path` (in this "
+            f"project, --paths.mamba) is {state}. Set it to the folder of a checkpoint; only a "
             "trained pipeline that is loaded with its weights does without."
         )
     sizes = read_sizes(path)

@@ -163,7 +163,7 @@ def _deserialize(_: Any, value: bytes, name: str, model: Model) -> StoredLM:
 
 
 def _init(path: str | None, model: Model, X=None, Y=None) -> None:
-    key = "`path` of spacy_mamba_crf.StaticLM.v1 (such as ...tok2vec.embed.path)"
+    key = "`path` of spacy_mamba_crf.StaticLM.v1 (in this project, --paths.language_model)"
     if path is None:
         raise ValueError(
             f"The config's {key} is null; set it to a folder written by scripts/train_lm.py. It is "

@@ -63,8 +63,9 @@ def forward(model: Model[InT, OutT], Xs: InT, is_train: bool) -> tuple[OutT, Cal
 def _check_width(model: Model[InT, OutT], X: Floats2d) -> None:
     if X.shape[1] != model.get_dim("nI"):
         raise ValueError(
-            f"The encoder takes vectors of {model.get_dim('nI')} but was given vectors of "
-            f"{X.shape[1]}: set its input_width to the width of what comes before it."
+            f"An encoder (the one with input_width = {model.get_dim('nI')} and width = "
+            f"{model.get_dim('nO')}) was given vectors of {X.shape[1]}: set its input_width to the "
+            "width of what comes before it."
         )
 
 

@@ -57,15 +57,15 @@ class SoftRules:
             raise ValueError(
                 f"{_NAME}: decode = {decode!r} is unknown; choose one of {', '.join(DECODERS)}."
             )
-        if not (strength >= 0 and 0 <= imitation <= 1 and 0 < decay < 1):
-            raise ValueError(
-                f"{_NAME}: strength = {strength} must not be negative, imitation = {imitation} "
-                f"must be in [0, 1] and decay = {decay} between 0 and 1."
-            )
-        if updates < 1 or max_item < 1:
-            raise ValueError(
-                f"{_NAME}: updates = {updates} and max_item = {max_item} must be larger than 0."
-            )
+        for name, value, fits, what in (
+            ("strength", strength, strength >= 0, "not be negative"),
+            ("imitation", imitation, 0 <= imitation <= 1, "be in [0, 1]"),
+            ("decay", decay, 0 < decay < 1, "be between 0 and 1"),
+            ("updates", updates, updates >= 1, "be larger than 0"),
+            ("max_item", max_item, max_item >= 1, "be larger than 0"),
+        ):
+            if not fits:
+                raise ValueError(f"{_NAME}: {name} = {value} must {what}.")
         try:
             self.separator = re.compile(separator)
         except re.error as error:

@@ -23,7 +23,8 @@ def make_transfer(
     """spacy_mamba_crf.transfer.v1, for [initialize.after_init]: weights of another pipeline.
 
     Transfer learning of Yang et al. (2017) as initialisation: what two tasks or languages share is
-    copied, and trained further. path: a trained pipeline, None for no transfer. component,
+    copied, and trained further. path: a trained pipeline, which a config may leave to the command
+    line (--paths.transfer in those of this project). component,
     source_component: names of the trainable components, the same if the second is None. parts: of
     the model, by reference ("tok2vec": all but the output, for another task with other labels) or
     by name of a layer ("char_encoder": the characters alone, for another language); ["tok2vec"] if
@@ -33,12 +34,16 @@ def make_transfer(
     names = ["tok2vec"] if parts is None else parts
 
     def transfer(nlp: Language) -> Language:
-        if path is not None:
-            target = _model_of(nlp, component, "the pipeline")
-            source = _model_of(_load(path), source_component or component, path)
-            for name in names:
-                _copy(_part(source, name, path), _part(target, name, "the pipeline"), name, path)
-            logger.info("Took %s of %s for %s", ", ".join(names), path, component)
+        if path is None:
+            raise ValueError(
+                f"{_NAME}: path is null in {_WHERE}; set it to a trained pipeline, in this "
+                "project's configs by --paths.transfer."
+            )
+        target = _model_of(nlp, component, "the pipeline")
+        source = _model_of(_load(path), source_component or component, path)
+        for name in names:
+            _copy(_part(source, name, path), _part(target, name, "the pipeline"), name, path)
+        logger.info("Took %s of %s for %s", ", ".join(names), path, component)
         return nlp
 
     return transfer
@@ -47,8 +52,7 @@ def make_transfer(
 def _load(path: str) -> Language:
     if not Path(path).is_dir():
         raise FileNotFoundError(
-            f"{_NAME}: path = {path!r} in {_WHERE} is no folder; train that pipeline first, or set "
-            "path to null."
+            f"{_NAME}: path = {path!r} in {_WHERE} is no folder; train that pipeline first."
         )
     return spacy.load(path)
 

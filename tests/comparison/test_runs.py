@@ -70,32 +70,47 @@ def test_a_command_that_ends_well_but_leaves_no_log_is_a_failure(plan: Plan, sta
 @pytest.mark.parametrize(
     "settings", [{"max_steps": 30}, {"overrides": [("training.dropout", 0.3)]}, {"gpu": 0}]
 )
-def test_other_settings_run_again(plan: Plan, changed, stand_in, settings: dict):
+def test_other_settings_replace_a_finished_run_only_when_asked(
+    plan: Plan, changed, stand_in, settings: dict
+):
     run_all(plan, stages=stand_in())
-    assert states(run_all(changed(**settings), stages=stand_in())) == {"a": DONE, "b": DONE}
+    outcomes = run_all(changed(**settings), stages=stand_in())
+    assert states(outcomes) == {"a": FAILED, "b": FAILED}
+    assert "--again" in outcomes[0].reason and "--out" in outcomes[0].reason
+    assert states(run_all(plan, stages=stand_in())) == {"a": SKIPPED, "b": SKIPPED}
+    again = run_all(changed(**settings), again=True, stages=stand_in())
+    assert states(again) == {"a": DONE, "b": DONE}
 
 
 def test_settings_of_one_system_leave_the_others_finished(plan: Plan, changed, stand_in):
     run_all(plan, stages=stand_in())
     other = changed(system_overrides={"a": [("training.dropout", 0.3)]})
-    assert states(run_all(other, stages=stand_in())) == {"a": DONE, "b": SKIPPED}
+    assert states(run_all(other, stages=stand_in())) == {"a": FAILED, "b": SKIPPED}
 
 
-def test_another_corpus_file_runs_again(plan: Plan, stand_in):
+def test_a_run_on_another_corpus_file_is_another_run(plan: Plan, stand_in):
     run_all(plan, stages=stand_in())
     with plan.part("dev").open("ab") as stream:
         stream.write(b"more")
-    assert states(run_all(plan, stages=stand_in())) == {"a": DONE, "b": DONE}
+    assert states(run_all(plan, stages=stand_in())) == {"a": FAILED, "b": FAILED}
+    assert {system.problem for system in collect(plan)} == {"finished with other settings"}
 
 
-def test_a_changed_folder_that_a_config_names_runs_again(plan: Plan, changed, stand_in):
+def test_a_run_with_a_changed_folder_that_a_config_names_is_another_run(
+    plan: Plan, changed, stand_in
+):
     model = plan.out.parent / "model"
     model.mkdir()
     (model / "weights").write_text("1")
     named = changed(overrides=[("paths.model", str(model))])
     run_all(named, stages=stand_in())
     (model / "weights").write_text("2")
-    assert states(run_all(named, stages=stand_in())) == {"a": DONE, "b": DONE}
+    assert states(run_all(named, stages=stand_in())) == {"a": FAILED, "b": FAILED}
+
+
+def test_a_path_that_no_system_has_is_refused_at_once(changed, stand_in):
+    with pytest.raises(ValueError, match=r"No config of these systems has lexicn under \[paths\]"):
+        run_all(changed(paths=[("lexicn", "file")]), stages=stand_in())
 
 
 def test_two_at_once_with_two_seeds_finish_all(changed, stand_in):
@@ -234,4 +249,4 @@ def test_the_command_trains_reports_and_says_what_failed(folder: Path):
     assert result["test"]["test"]["entities"] == result["dev"]["test"]["entities"] == 4
     page = (folder / "reports/tiny/comparison/comparison.md").read_text("utf-8")
     assert "4 for every system" in page
-    assert "**failed: " in page
+    assert "failed: " in page

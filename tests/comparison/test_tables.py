@@ -64,7 +64,7 @@ def test_systems_that_failed_or_never_ran_are_named_with_the_reason(make_system:
     failed, waiting = SystemRuns("bert_crf", 1, [], {0: "train: no network"}), make_system("bilstm")
     systems = [make_system("mamba", 0.5), failed, waiting]
     table = main_section(systems).to_markdown()
-    assert "**failed: train: no network**" in table and "**not run**" in table
+    assert "| failed: train: no network |" in table and "| not run |" in table
     for section in (tag_section(systems), epoch_section(systems)):
         assert "bert_crf (failed: train: no network), bilstm (not run)" in section.note
 
@@ -73,7 +73,7 @@ def test_some_failed_seeds_leave_the_mean_of_the_others(make_system: MakeSystem)
     system = make_system("mamba", 0.5)
     partly = SystemRuns("mamba", 2, system.runs, {1: "train: crash"})
     text = main_section([partly]).to_markdown()
-    assert "| 1 of 2 |" in text and "seed 1 failed: train: crash" in text
+    assert "seed 1 failed: train: crash" in text
 
 
 def test_without_a_test_part_the_main_table_says_so(make_system: MakeSystem):

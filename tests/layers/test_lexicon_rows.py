@@ -258,12 +258,12 @@ def test_bad_settings_are_sentences_that_name_the_config_key(settings, message):
 
 
 def test_no_path_is_an_error_of_initialize_that_names_the_config_key():
-    with pytest.raises(ValueError, match=r"\.\.\.tok2vec\.embed\.lexicon\) is null; set it to"):
+    with pytest.raises(ValueError, match=r"--paths\.lexicon\) is null; set it to"):
         make(None).initialize()
 
 
 def test_a_path_of_no_file_is_an_error_of_initialize_that_names_the_config_key(tmp_path):
-    with pytest.raises(ValueError, match=r"embed\.lexicon\) is .*no\.tsv, which is no file"):
+    with pytest.raises(ValueError, match=r"--paths\.lexicon\) is .*no\.tsv, which is no file"):
         make(tmp_path / "no.tsv").initialize()
 
 

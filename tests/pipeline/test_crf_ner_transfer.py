@@ -63,9 +63,9 @@ def test_a_part_is_taken_by_the_name_of_its_layer(source):
     assert not np.array_equal(vectors(nlp), vectors(other))  # the embedding is its own
 
 
-def test_no_path_is_no_transfer():
-    plain = begin(lambda nlp: nlp)
-    assert np.array_equal(vectors(begin(make_transfer(None))), vectors(plain))
+def test_no_path_is_an_error_that_says_what_to_set():
+    with pytest.raises(ValueError, match=r"path is null in .*--paths\.transfer"):
+        begin(make_transfer(None))
 
 
 @pytest.mark.parametrize(
