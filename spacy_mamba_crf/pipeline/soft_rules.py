@@ -40,7 +40,7 @@ class SoftRules:
         updates: int = 100,
         transitions: bool = True,
         lists: bool = True,
-        separator: str = r"[、,，;；]",
+        separator: str = "、",
         max_item: int = 8,
         decode: str = "teacher",
     ):
@@ -49,9 +49,9 @@ class SoftRules:
         strength: C of the paper, the same for both rules. imitation, decay: the loss is (1 - pi) of
         the annotation's and pi of the distance to the teacher, pi = min(imitation, 1 - decay ** t),
         where t counts `updates` of the model. transitions, lists: the rules that hold. separator:
-        regular expression of a token between the items of a list; max_item: tokens of the longest
-        item. decode: whose tag sequence is predicted, "teacher" | "student". Raises ValueError for
-        values that cannot be.
+        regular expression of a token between the items of a list, which must not stand between
+        clauses, too; max_item: tokens of the longest item. decode: whose tag sequence is predicted,
+        "teacher" | "student". Raises ValueError for values that cannot be.
         """
         if decode not in DECODERS:
             raise ValueError(
