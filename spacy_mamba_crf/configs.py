@@ -21,28 +21,30 @@ def merge_configs(paths: Sequence[str | Path]) -> Config:
     config extends comes before it, once. Raises ValueError naming the file that cannot be read or
     merged, FileNotFoundError for one that is not there.
     """
+    found: dict[Path, Config] = {}
+    for path in map(Path, paths):
+        _collect(path, (), found)
     merged = Config()
-    for path in _in_order(paths, ()):
+    for path, config in found.items():
         try:
-            merged = merged.merge(_read(path)[1])
+            merged = merged.merge(config)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} cannot be merged: {error}") from error
     return merged
 
 
-def _in_order(paths: Sequence[str | Path], extending: tuple[Path, ...]) -> list[Path]:
-    """The configs and all that they extend, each before what is merged over it."""
-    order: list[Path] = []
-    for path in map(Path, paths):
-        if path in extending:
-            raise ValueError(f"{path}: [{_SECTION}] leads back to this file.")
-        bases = [path.parent / base for base in _read(path)[0]]
-        for base in bases:
-            if not base.is_file():
-                raise FileNotFoundError(f"{path}: there is no config {base}, which it extends.")
-        found = _in_order(bases, (*extending, path))
-        order += [own for own in (*found, path) if own not in order]
-    return order
+def _collect(path: Path, extending: tuple[Path, ...], found: dict[Path, Config]) -> None:
+    """Add what a config extends, and then the config, to those found, each once."""
+    if path in extending:
+        raise ValueError(f"{path}: [{_SECTION}] leads back to this file.")
+    if path in found:
+        return
+    bases, config = _read(path)
+    for base in (path.parent / name for name in bases):
+        if not base.is_file():
+            raise FileNotFoundError(f"{path}: there is no config {base}, which it extends.")
+        _collect(base, (*extending, path), found)
+    found[path] = config
 
 
 def _read(path: Path) -> tuple[list[str], Config]:

@@ -10,8 +10,9 @@ import srsly
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
+from ..evaluation.markdown import percent
 from ..evaluation.published import PUBLISHED_COUNTS
-from .layout import Cell, Section, Table, percent
+from .layout import Cell, Section, Table
 from .plan import PARTS
 
 

@@ -56,10 +56,5 @@ class Section:
         return "\n".join(parts)
 
 
-def percent(value: float | None) -> float | None:
-    """A share in percent; None stays None."""
-    return None if value is None else 100 * value
-
-
 def _plain(value: Cell) -> Cell:
     return round(value, 4) if isinstance(value, float) else value

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..evaluation.markdown import percent
 from ..evaluation.training_log import TrainingLog
 from .collect import SystemRuns
-from .layout import percent
 
 Get = Callable[[Mapping[str, Any]], float | None]
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from ..evaluation.markdown import percent
 from ..evaluation.published import ThesisScore
 from .collect import SystemRuns
-from .layout import Cell, Section, Table, percent
+from .layout import Cell, Section, Table
 from .literature import (
     differs_from,
     is_english_conll,

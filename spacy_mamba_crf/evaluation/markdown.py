@@ -60,7 +60,8 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|")
 
 
-def _percent(value: float | None) -> float | None:
+def percent(value: float | None) -> float | None:
+    """A share in percent; None stays None."""
     return None if value is None else 100 * value
 
 
@@ -86,7 +87,7 @@ def _strict(metrics: Mapping[str, Any]) -> str:
     rows = [_prf_row(kind, scores) for kind, scores in (metrics["ents_per_type"] or {}).items()]
     total = {"p": metrics["ents_p"], "r": metrics["ents_r"], "f": metrics["ents_f"]}
     rows.append(_prf_row("**all (micro)**", {**metrics, **total}))
-    macro = _percent(metrics["ents_macro_f"])
+    macro = percent(metrics["ents_macro_f"])
     rows.append(["macro (mean of F1s)", None, None, macro, None, None, None])
     return (
         "## Entities, strict\n\n"
@@ -96,7 +97,7 @@ def _strict(metrics: Mapping[str, Any]) -> str:
 
 
 def _prf_row(name: str, scores: Mapping[str, Any]) -> list[object]:
-    prf = [_percent(scores[key]) for key in ("p", "r", "f")]
+    prf = [percent(scores[key]) for key in ("p", "r", "f")]
     return [name, *prf, scores["gold"], scores["found"], scores["correct"]]
 
 
@@ -107,12 +108,12 @@ def _genres(metrics: Mapping[str, Any]) -> str:
     header = ["genre", "precision", "recall", "F1", "gold", "found", "correct", "documents"]
     keys = ("ents_p", "ents_r", "ents_f")
     rows = [
-        [name, *(_percent(scores[key]) for key in keys)]
+        [name, *(percent(scores[key]) for key in keys)]
         + [scores[key] for key in ("gold", "found", "correct", "documents")]
         for name, scores in genres.items()
     ]
     if macro is not None:
-        rows.append(["macro over genres", *(_percent(macro[key]) for key in keys), *[None] * 4])
+        rows.append(["macro over genres", *(percent(macro[key]) for key in keys), *[None] * 4])
     return (
         "## Genres, strict\n\nEntity scores in percent; macro: unweighted mean over the genres, "
         "of each figure by itself.\n\n" + markdown_table(header, rows)
@@ -138,7 +139,7 @@ def _probabilities(measured: Mapping[str, Any] | None) -> str:
         + "\nOracle: F1 in percent if the best of the k most probable analyses of each document "
         "were chosen.\n\n"
         + markdown_table(
-            ["k", *oracle], [["oracle F1", *(_percent(score) for score in oracle.values())]]
+            ["k", *oracle], [["oracle F1", *(percent(score) for score in oracle.values())]]
         )
     )
 
@@ -147,9 +148,9 @@ def _comparisons(metrics: Mapping[str, Any], comparisons: Sequence[Comparison]) 
     if not comparisons:
         return ""
     macro = metrics["macro_over_genres"]
-    ours = [_percent(metrics[key]) for key in ("ents_p", "ents_r", "ents_f")]
+    ours = [percent(metrics[key]) for key in ("ents_p", "ents_r", "ents_f")]
     rows: list[list[object]] = [
-        ["**this model**", *ours, None, _percent(macro and macro["ents_f"]), None, None]
+        ["**this model**", *ours, None, percent(macro and macro["ents_f"]), None, None]
     ]
     for other in comparisons:
         prf = [other.precision, other.recall, other.f1, f"{other.difference:+.2f}"]

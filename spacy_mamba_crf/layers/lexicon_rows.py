@@ -11,6 +11,7 @@ from thinc.types import Floats2d, Ints1d
 from thinc.util import partial
 
 from ..lexicon import Lexicon
+from .initial_path import check_path
 
 if TYPE_CHECKING:  # Numba is imported with the kernels, at their first use
     from ..pytorch.memberships import Memberships
@@ -79,14 +80,8 @@ def _init(path: str | None, model: Model, X=None, Y=None) -> None:
 
 def _load(path: str | None, fold_width: bool, lower: bool) -> Lexicon:
     key = "`lexicon` of spacy_mamba_crf.LexiconEmbed.v1 (in this project, --paths.lexicon)"
-    if path is None:
-        raise ValueError(
-            f"The config's {key} is null; set it to a file of lines `term` or `term<TAB>label`. "
-            "It is read when the pipeline is initialized, and saved with the model."
-        )
-    if not Path(path).is_file():
-        raise ValueError(f"The config's {key} is {path}, which is no file; correct the path.")
-    return Lexicon.from_file(path, fold_width=fold_width, lower=lower)
+    file = check_path(path, key, Path.is_file, "file", "of lines `term` or `term<TAB>label`")
+    return Lexicon.from_file(file, fold_width=fold_width, lower=lower)
 
 
 def _forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:

@@ -22,6 +22,7 @@ from ..pytorch.language_model import (
     BidirectionalLanguageModel,
     LanguageModelConfig,
 )
+from .initial_path import check_path
 
 CONFIG, WEIGHTS, VOCABULARY = "config.json", "model.safetensors", "vocab.json"
 
@@ -164,17 +165,9 @@ def _deserialize(_: Any, value: bytes, name: str, model: Model) -> StoredLM:
 
 def _init(path: str | None, model: Model, X=None, Y=None) -> None:
     key = "`path` of spacy_mamba_crf.StaticLM.v1 (in this project, --paths.language_model)"
-    if path is None:
-        raise ValueError(
-            f"The config's {key} is null; set it to a folder written by scripts/train_lm.py. It is "
-            "read when the pipeline is initialized, and saved with the model."
-        )
-    if not Path(path).is_dir():
-        raise ValueError(
-            f"The config's {key} is {path}, which is no folder; correct the path, or write the "
-            "folder with scripts/train_lm.py."
-        )
-    trained = TrainedLM.from_folder(path)
+    content = "written by scripts/train_lm.py"
+    remedy = "correct the path, or write the folder with scripts/train_lm.py"
+    trained = TrainedLM.from_folder(check_path(path, key, Path.is_dir, "folder", content, remedy))
     model.attrs["language_model"] = StoredLM(trained)
     model.set_dim("nO", trained.width, force=True)
 

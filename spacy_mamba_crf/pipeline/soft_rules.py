@@ -113,12 +113,7 @@ class SoftRules:
         return Loss(
             _mixed(loss.value, taught.value, share),
             [_mixed(*own, share) for own in zip(loss.d_scores, taught.d_scores)],
-            Gradient(
-                *(
-                    (1 - share) * a + share * b
-                    for a, b in zip(loss.d_potentials, taught.d_potentials)
-                )
-            ),
+            Gradient(*(_mixed(*own, share) for own in zip(loss.d_potentials, taught.d_potentials))),
         )
 
     def _with_transitions(self, potentials: Potentials, tagset: TagSet) -> Potentials:
@@ -181,7 +176,5 @@ def _mixed(own: Any, taught: Any, share: float) -> Any:
 
 def _label_table(tagset: TagSet) -> torch.Tensor:
     """(tag, 1 + label) float64: 1 where a tag is of a label, O the first of them."""
-    table = torch.zeros(len(tagset), 1 + len(tagset.labels), dtype=torch.float64)
-    for number in range(len(tagset)):
-        table[number, 0 if not number else 1 + (number - 1) // len(tagset.letters)] = 1.0
-    return table
+    labels = torch.from_numpy(tagset.labels_of(np.arange(len(tagset))))
+    return torch.eye(1 + len(tagset.labels), dtype=torch.float64)[labels + 1]

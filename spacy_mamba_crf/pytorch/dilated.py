@@ -25,10 +25,10 @@ class DilatedConv(nn.Module):
     def forward(self, x: Tensor, place: Tensor, lengths: Tensor) -> Tensor:
         """place: (token,), of a token in its text; lengths: (token,), of its text."""
         seen = []
-        for offset in range(-self.reach * self.dilation, self.reach * self.dilation + 1):
-            if offset % self.dilation == 0:
-                inside = (place + offset >= 0) & (place + offset < lengths)
-                seen.append(x.roll(-offset, 0) * inside[:, None])
+        for step in range(-self.reach, self.reach + 1):
+            offset = step * self.dilation
+            inside = (place + offset >= 0) & (place + offset < lengths)
+            seen.append(x.roll(-offset, 0) * inside[:, None])
         return self.linear(torch.cat(seen, dim=1))
 
 

@@ -70,7 +70,7 @@ class TagSet:
 
     def legal_transitions(self) -> np.ndarray:
         """(from tag, to tag) bool: a tag that continues an entity needs that entity before it."""
-        label = self._labels_of(np.arange(len(self)))
+        label = self.labels_of(np.arange(len(self)))
         same = self._with_letter("BI")[:, None] & (label[:, None] == label)
         return np.where(self._with_letter("IE"), same, self.legal_end()[:, None])
 
@@ -94,7 +94,7 @@ class TagSet:
         in others, a tag that continues nothing opens an entity, and an entity that is not continued
         ends: conlleval's reading.
         """
-        label = self._labels_of(tags)
+        label = self.labels_of(tags)
         goes_on = np.zeros(len(tags) + 1, dtype=bool)  # from the token before
         goes_on[1:-1] = self._with_letter("BI")[tags[:-1]] & self._with_letter("IE")[tags[1:]]
         goes_on[1:-1] &= label[:-1] == label[1:]
@@ -106,7 +106,7 @@ class TagSet:
         firsts = offsets[texts]
         return np.stack([texts, starts - firsts, ends - firsts, label[starts]], axis=1)
 
-    def _labels_of(self, tags: np.ndarray) -> np.ndarray:
+    def labels_of(self, tags: np.ndarray) -> np.ndarray:
         """The label index of each tag, -1 of O."""
         return (tags - 1) // len(self.letters)
 
