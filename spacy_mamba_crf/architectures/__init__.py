@@ -1,7 +1,7 @@
 """The architectures that configs name; each puts together layers built elsewhere."""
 
 from .characters import CharEncoder
-from .embedders import CharNgramEmbed, LexiconEmbed
+from .embedders import CharNgramEmbed, CharNgramEmbedFolded, LexiconEmbed
 from .encoders import IDCNNEncoder, MambaEncoder, RecurrentEncoder
 from .language_models import LMLoss, StaticLM
 from .pretrained import PretrainedMamba
@@ -11,6 +11,7 @@ __all__ = [
     "CRFTagger",
     "CharEncoder",
     "CharNgramEmbed",
+    "CharNgramEmbedFolded",
     "IDCNNEncoder",
     "LMLoss",
     "LexiconEmbed",

@@ -6,6 +6,7 @@ from thinc.types import Floats2d
 
 from ..layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys, SumOfTables, check_attr
 from ..layers.lexicon_rows import LexiconRows
+from ..layers.token_keys import Folding
 from .checks import check_positive
 
 
@@ -28,6 +29,39 @@ def CharNgramEmbed(
     Output: (token, width) a doc. Raises ValueError if every table is left out, a size is negative,
     or attr is unknown.
     """
+    folding = Folding(width=fold_width)
+    return _ngram_tables(width, rows, edge_rows, attr, folding, ngram_dropout)
+
+
+def CharNgramEmbedFolded(
+    width: int,
+    rows: list[int] = [5000, 10000, 10000],  # noqa: B006  (thinc fills configs from defaults)
+    edge_rows: int = 0,
+    attr: str = "NORM",
+    fold_width: bool = True,
+    fold_script: bool = False,
+    ngram_dropout: float = 0.0,
+) -> Model[list[Doc], list[Floats2d]]:
+    """spacy_mamba_crf.CharNgramEmbed.v2: as v1, but what is folded is folded in all tables.
+
+    width, rows, edge_rows, attr, ngram_dropout: as in v1. fold_width: full-width forms count as
+    plain ones, in prefixes, suffixes and shapes, too. fold_script: Traditional Chinese characters
+    count as the Simplified one (OpenCC's tw2s, one by one), so that a pipeline trained on either
+    script reads both. The docs stay as they are. Output: (token, width) a doc. Raises ValueError as
+    v1 does.
+    """
+    folding = Folding(width=fold_width, script=fold_script, edges=True)
+    return _ngram_tables(width, rows, edge_rows, attr, folding, ngram_dropout)
+
+
+def _ngram_tables(
+    width: int,
+    rows: list[int],
+    edge_rows: int,
+    attr: str,
+    folding: Folding,
+    ngram_dropout: float,
+) -> Model[list[Doc], list[Floats2d]]:
     check_attr(attr)
     check_positive("CharNgramEmbed", width=width)
     if not 0 <= ngram_dropout < 1:
@@ -44,7 +78,7 @@ def CharNgramEmbed(
             tables.append((NgramKeys(order), HashedRows(width, size, order, dropout)))
     if edge_rows:
         tables.append((EdgeKeys(), HashedRows(width, edge_rows, 0)))
-    return SumOfTables(tables, width, attr, fold_width)
+    return SumOfTables(tables, width, attr, folding)
 
 
 def LexiconEmbed(

@@ -87,12 +87,24 @@ def _sample(folder: Path, seed: int, encoding: str | None, report: ReadReport) -
 
 
 def _rocling(folder: Path, seed: int, encoding: str | None, report: ReadReport) -> Loaded:
+    return "character", _split_bio(_rocling_files("rocling", folder), seed, report)
+
+
+def _rocling_cross(folder: Path, seed: int, encoding: str | None, report: ReadReport) -> Loaded:
+    train_file, *test_files = _rocling_files("rocling-cross", folder)
+    parts = split_sentences(read_bio(train_file, report=report), seed=seed, test=0.0)
+    parts["test"] = [s for file in test_files for s in read_bio(file, report=report)]
+    return "character", parts
+
+
+def _rocling_files(name: str, folder: Path) -> list[Path]:
+    """The file of ROCLING-2022, and then those of ROCLING-2023."""
     wanted = [
-        (name, f"{sub_folder}/{name}")
-        for sub_folder, names in ROCLING_FILES.items()
-        for name in names
+        (file, f"{sub_folder}/{file}")
+        for sub_folder, files in ROCLING_FILES.items()
+        for file in files
     ]
-    return "character", _split_bio(_require("rocling", folder, wanted), seed, report)
+    return _require(name, folder, wanted)
 
 
 def _split_bio(files: Sequence[Path], seed: int, report: ReadReport) -> dict[str, list[Sentence]]:
@@ -151,6 +163,7 @@ CORPORA: dict[str, Loader] = {
     "sample": _sample,
     "sample_en": _sample_en,
     "rocling": _rocling,
+    "rocling-cross": _rocling_cross,
     "healthner": _healthner,
     "conll2003": partial(_conll, name="conll2003", stem="eng"),
     "conll2003-de": partial(_conll, name="conll2003-de", stem="deu"),

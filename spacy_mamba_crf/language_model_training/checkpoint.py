@@ -59,7 +59,7 @@ def load_checkpoint(
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{path} is damaged ({error}); train without resuming.") from error
-    _check_settings(path, json.loads(facts["settings"]), settings)
+    check_settings(path, json.loads(facts["settings"]), settings)
     parts: dict[str, dict[str, torch.Tensor]] = {"module": {}, "optimizer": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
@@ -73,7 +73,8 @@ def load_checkpoint(
     return Progress(*json.loads(facts["progress"]))
 
 
-def _check_settings(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def check_settings(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise ValueError, naming the settings in which a checkpoint is not what is asked for."""
     changed = [
         f"{name} = {now.get(name)!r} (was {before.get(name)!r})"
         for name in sorted({*before, *now})

@@ -1,7 +1,5 @@
 """Raw texts as a stream of tokens, of which some texts are held out; nothing is kept in memory."""
 
-import json
-import lzma
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import spacy
 from spacy.attrs import NAMES
-from spacy.tokens import Doc, DocBin
 
-from ..corpora.files import numbered_lines
+from ..corpora.raw_texts import check_raw_files, raw_docs
 
 # One text of these many is held out, until there are this many tokens to measure perplexity on.
 _EVERY = 50
@@ -31,14 +28,7 @@ class LMTexts:
     def __init__(self, paths: Sequence[Path], lang: str, attr: str, max_tokens: int | None = None):
         if attr not in NAMES:
             raise ValueError(f'attr = {attr!r} is no token attribute of spaCy; use "NORM" or so.')
-        for path in paths:
-            if not path.is_file():
-                raise ValueError(f"There is no text file {path}; correct the path.")
-            if _format(path) not in (".txt", ".jsonl", ".spacy"):
-                raise ValueError(
-                    f"{path} is of an unknown format; give .txt, .jsonl, .txt.xz, .jsonl.xz or "
-                    ".spacy files."
-                )
+        check_raw_files(paths)
         self.paths = list(paths)
         self.nlp = spacy.blank(lang)
         self.attr = attr
@@ -81,7 +71,7 @@ class LMTexts:
     def _texts(self) -> Iterator[tuple[bool, np.ndarray]]:
         """(whether it is held out, token numbers) of each text that is not empty."""
         tokens = held_out_tokens = 0
-        for number, doc in enumerate(self._docs(), start=1):
+        for number, doc in enumerate(raw_docs(self.paths, self.nlp), start=1):
             values = doc.to_array(self.attr).reshape(-1).astype("uint64")
             held_out = number % _EVERY == 0 and held_out_tokens < _ENOUGH
             held_out_tokens += len(values) * held_out
@@ -89,41 +79,6 @@ class LMTexts:
             yield held_out, values
             if self.max_tokens is not None and tokens >= self.max_tokens:
                 return
-
-    def _docs(self) -> Iterator[Doc]:
-        for path in self.paths:
-            if _format(path) == ".spacy":
-                found: Iterator[Doc] = DocBin().from_disk(path).get_docs(self.nlp.vocab)
-            else:
-                found = (self.nlp.tokenizer(text) for text in _lines(path))
-            yield from (doc for doc in found if len(doc))
-
-
-def _format(path: Path) -> str:
-    return (path.with_suffix("") if path.suffix == ".xz" else path).suffix
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """The texts of a .txt or .jsonl file, which may be compressed, without the blank ones."""
-    opened = lzma.open(path) if path.suffix == ".xz" else open(path, "rb")
-    with opened as stream:
-        for number, line in numbered_lines(stream, str(path)):
-            if line.strip():
-                text = _json_text(line, path, number) if _format(path) == ".jsonl" else line
-                if text.strip():
-                    yield text.strip()
-
-
-def _json_text(line: str, path: Path, number: int) -> str:
-    try:
-        text = json.loads(line)["text"]
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(
-            f'{path}:{number}: the line is no JSON object with a key "text" ({error}).'
-        ) from error
-    if not isinstance(text, str):
-        raise ValueError(f'{path}:{number}: the value of "text" is no string.')
-    return text
 
 
 def _pieces(values: np.ndarray) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from thinc.api import Model, add, chain, uniform_init
 from thinc.types import Floats2d, Ints1d, Ints2d
 from thinc.util import partial
 
-from .token_keys import N_AFFIXES, TokenBatch
+from .token_keys import N_AFFIXES, Folding, TokenBatch
 
 if TYPE_CHECKING:  # Numba is imported with the kernels, at their first use
     from ..pytorch.hashed_rows import Rows
@@ -65,11 +65,11 @@ def SumOfTables(
     tables: list[tuple[Model[TokenBatch, Ints2d], Model[Ints2d, Floats2d]]],
     width: int,
     attr: str,
-    fold_width: bool,
+    folding: Folding,
 ) -> Model[list[Doc], list[Floats2d]]:
     """The sum of the tables' rows, one (token, width) array a doc.
 
-    tables: layers of keys, each with its HashedRows. attr, fold_width: see TokenBatch. On a GPU the
+    tables: layers of keys, each with its HashedRows. attr, folding: see TokenBatch. On a GPU the
     layers run one by one; on a CPU, kernels do the same, a block of tokens at a time.
     """
     chains: list[Model] = [chain(keys, rows) for keys, rows in tables]
@@ -79,7 +79,12 @@ def SumOfTables(
         init=_sum_init,
         layers=[chains[0] if len(chains) == 1 else add(*chains)],
         dims={"nO": width},
-        attrs={"attr": attr, "fold_width": fold_width},
+        attrs={
+            "attr": attr,
+            "fold_width": folding.width,
+            "fold_script": folding.script,
+            "fold_edges": folding.edges,
+        },
     )
 
 
@@ -159,7 +164,8 @@ def _sum_init(model: Model, X=None, Y=None) -> None:
 
 
 def _batch(model: Model, docs: list[Doc]) -> TokenBatch:
-    return TokenBatch(docs, model.attrs["attr"], model.attrs["fold_width"])
+    folding = Folding(*(model.attrs[f"fold_{name}"] for name in Folding._fields))
+    return TokenBatch(docs, model.attrs["attr"], folding)
 
 
 def _sum_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:

@@ -1,5 +1,6 @@
 """The tokens of a batch of docs as keys (uint64); work on strings is done once a string."""
 
+import functools
 import struct
 import unicodedata
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from spacy.strings import StringStore, get_string_id
 from spacy.tokens import Doc
+
+from .chinese_script import simplified
 
 # Edges of a string: prefixes and suffixes of up to three characters.
 N_AFFIXES = 6
@@ -30,17 +33,37 @@ class Distinct(NamedTuple):
     token_string: np.ndarray
 
 
+class Folding(NamedTuple):
+    """Which forms of a character count as one.
+
+    width: full-width and other compatibility forms as the plain one (Unicode NFKC); script:
+    Traditional Chinese characters as the Simplified one (OpenCC's tw2s, character by character);
+    edges: prefixes, suffixes and shapes are of the folded token, too.
+    """
+
+    width: bool = False
+    script: bool = False
+    edges: bool = False
+
+    def __call__(self, text: str) -> str:
+        if self.width:
+            text = unicodedata.normalize("NFKC", text)
+        return simplified(text) if self.script else text
+
+
+_UNFOLDED = Folding()
+
+
 class TokenBatch:
     """The tokens of docs, side by side. What layers share is computed once, at its first use.
 
-    attr: the token attribute compared, e.g. "NORM". fold_width: full-width and other compatibility
-    forms of a character count as the plain one (Unicode NFKC).
+    attr: the token attribute compared, e.g. "NORM".
     """
 
-    def __init__(self, docs: list[Doc], attr: str, fold_width: bool):
+    def __init__(self, docs: list[Doc], attr: str, folding: Folding = _UNFOLDED):
         self.docs = docs
         self.attr = attr
-        self.fold_width = fold_width
+        self.folding = folding
         self.lengths = np.array([len(doc) for doc in docs], dtype="int64")
 
     def __len__(self) -> int:
@@ -58,7 +81,9 @@ class TokenBatch:
         values = self._attribute(self.attr)
         for block in self.blocks:
             strings, index = np.unique(values[block], return_inverse=True)
-            keys = _FOLDED(strings, self._strings).reshape(-1) if self.fold_width else strings
+            keys = strings
+            if self.folding.width or self.folding.script:
+                keys = _folded(self.folding)(strings, self._strings).reshape(-1)
             found.append(Distinct(strings, keys, index.astype("uint32")))
         return found
 
@@ -79,11 +104,16 @@ class TokenBatch:
     @cached_property
     def shapes(self) -> np.ndarray:
         """(token,) uint64, spaCy's SHAPE."""
-        return self._attribute("SHAPE")
+        shapes = self._attribute("SHAPE")
+        if not (self.folding.edges and self.folding.width):
+            return shapes
+        distinct, index = np.unique(shapes, return_inverse=True)
+        return _folded(Folding(width=True))(distinct, self._strings).reshape(-1)[index]
 
     def affixes(self, block: int) -> np.ndarray:
         """(string, 6) uint64, the prefixes and suffixes of a block's strings."""
-        return _AFFIXES(self.distinct[block].strings, self._strings)
+        folding = self.folding if self.folding.edges else _UNFOLDED
+        return _affixes(folding)(self.distinct[block].strings, self._strings)
 
     @property
     def _strings(self) -> StringStore:
@@ -119,14 +149,16 @@ class _PerString:
         return value
 
 
-def _fold(text: str) -> tuple[int, ...]:
-    return (get_string_id(unicodedata.normalize("NFKC", text)),)
+@functools.cache
+def _folded(folding: Folding) -> _PerString:
+    return _PerString(lambda text: (get_string_id(folding(text)),), 1)
+
+
+@functools.cache
+def _affixes(folding: Folding) -> _PerString:
+    return _PerString(lambda text: _split_affixes(folding(text)), N_AFFIXES)
 
 
 def _split_affixes(text: str) -> tuple[int, ...]:
     parts = [f"^{text[:n]}" for n in (1, 2, 3)] + [f"{text[-n:]}$" for n in (1, 2, 3)]
     return tuple(get_string_id(part) for part in parts)
-
-
-_FOLDED = _PerString(_fold, 1)
-_AFFIXES = _PerString(_split_affixes, N_AFFIXES)

@@ -20,21 +20,23 @@ class Linear(nn.Linear):
     """nn.Linear; float32 on a CPU runs in oneDNN, which leaves MKL behind on some CPUs.
 
     `bf16`: without gradients on a CPU, multiply in bfloat16 (and add up in float32).
+    `bf16_training`: with gradients, too, those included.
     """
 
     bf16 = False
+    bf16_training = False
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight, self.bias, bf16=self.bf16)
+        bf16 = self.bf16_training if torch.is_grad_enabled() else self.bf16
+        return linear(x, self.weight, self.bias, bf16=bf16)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, bf16: bool = False) -> Tensor:
     """x W^T + b; x: (..., in), weight: (out, in), bias: (out,)."""
     if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():
         return F.linear(x, weight, bias)
-    if bf16 and not torch.is_grad_enabled():
-        reduced = None if bias is None else bias.bfloat16()
-        return F.linear(x.bfloat16(), weight.bfloat16(), reduced).float()
+    if bf16:
+        return _multiply_reduced(x, weight, bias)
     return _Product.apply(x, weight, bias) if onednn_works() else F.linear(x, weight, bias)
 
 
@@ -60,6 +62,12 @@ class _Product(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             d_bias = flat.sum(0)
         return dx, d_weight, d_bias
+
+
+def _multiply_reduced(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """In bfloat16; parameters and their gradients stay float32."""
+    reduced = None if bias is None else bias.bfloat16()
+    return F.linear(x.bfloat16(), weight.bfloat16(), reduced).float()
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

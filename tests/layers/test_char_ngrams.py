@@ -9,7 +9,7 @@ from thinc.api import Adam, Model, NumpyOps, fix_random_seed, get_current_ops
 from spacy_mamba_crf.architectures import CharNgramEmbed
 from spacy_mamba_crf.layers import token_keys
 from spacy_mamba_crf.layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys
-from spacy_mamba_crf.layers.token_keys import TokenBatch
+from spacy_mamba_crf.layers.token_keys import Folding, TokenBatch
 
 VOCAB = spacy.blank("zh").vocab
 
@@ -22,17 +22,19 @@ def make_doc(text: str | list[str]) -> Doc:
 def ngram_keys(
     order: int, *docs: Doc, attr: str = "NORM", fold_width: bool = False
 ) -> list[list[int]]:
-    return NgramKeys(order).predict(TokenBatch(list(docs), attr, fold_width)).tolist()
+    return (
+        NgramKeys(order).predict(TokenBatch(list(docs), attr, Folding(width=fold_width))).tolist()
+    )
 
 
 def edge_keys(*words: str, attr: str = "NORM") -> list[list[int]]:
-    return EdgeKeys().predict(TokenBatch([make_doc(list(words))], attr, False)).tolist()
+    return EdgeKeys().predict(TokenBatch([make_doc(list(words))], attr)).tolist()
 
 
 @pytest.mark.parametrize(["order", "n_keys"], [(1, 1), (2, 2), (3, 3)])
 def test_a_token_has_one_key_for_each_ngram_that_it_is_part_of(order, n_keys):
     docs = [make_doc("血壓高"), make_doc("痛")]
-    keys = NgramKeys(order).predict(TokenBatch(docs, "NORM", False))
+    keys = NgramKeys(order).predict(TokenBatch(docs, "NORM"))
     assert keys.shape == (4, n_keys) and keys.dtype == "uint64"
 
 
@@ -141,7 +143,7 @@ def test_a_prefix_is_not_taken_for_a_suffix():
 
 def test_edge_keys_of_no_token_are_empty():
     for docs in ([make_doc("")], []):
-        assert EdgeKeys().predict(TokenBatch(docs, "NORM", False)).shape == (0, 7)
+        assert EdgeKeys().predict(TokenBatch(docs, "NORM")).shape == (0, 7)
 
 
 @pytest.mark.parametrize("options", [{}, {"edge_rows": 40}, {"rows": [0, 30]}], ids=str)
@@ -259,7 +261,7 @@ TABLES = pytest.mark.parametrize(
 @pytest.mark.parametrize("docs", [MIXED_DOCS, [make_doc("")], []], ids=["mixed", "empty", "none"])
 def test_the_kernels_give_what_the_layers_give(options, width, docs):
     embed = CharNgramEmbed(width, **options).initialize()
-    tokens = TokenBatch(docs, embed.attrs["attr"], embed.attrs["fold_width"])
+    tokens = TokenBatch(docs, embed.attrs["attr"], Folding(embed.attrs["fold_width"]))
     expected = embed.layers[0].predict(tokens)
     found = embed.predict(docs)
     assert [len(Y) for Y in found] == [len(doc) for doc in docs]
@@ -273,7 +275,7 @@ def test_the_kernels_learn_what_the_layers_learn(options):
     """With the same tokens dropped, the same output and the same gradient of each table."""
     embed = CharNgramEmbed(6, **options).initialize()
     layers = embed.layers[0].copy()
-    tokens = TokenBatch(MIXED_DOCS, embed.attrs["attr"], embed.attrs["fold_width"])
+    tokens = TokenBatch(MIXED_DOCS, embed.attrs["attr"], Folding(embed.attrs["fold_width"]))
     dY = np.random.default_rng(0).standard_normal((len(tokens), 6)).astype("float32")
     fix_random_seed(3)
     expected, backprop = layers.begin_update(tokens)
@@ -291,7 +293,7 @@ def test_a_batch_in_many_blocks_gives_what_it_gives_in_one(monkeypatch):
     expected = embed.predict(MIXED_DOCS)
     gradients = gradient_of_batches(embed, [MIXED_DOCS])
     monkeypatch.setattr(token_keys, "_BLOCK", 4)
-    assert len(TokenBatch(MIXED_DOCS, "NORM", True).blocks) == 3
+    assert len(TokenBatch(MIXED_DOCS, "NORM", Folding(width=True)).blocks) == 3
     for found, Y in zip(embed.predict(MIXED_DOCS), expected):
         np.testing.assert_allclose(found, Y, rtol=1e-5, atol=1e-6)
     for found, dE in zip(gradient_of_batches(embed, [MIXED_DOCS]), gradients):

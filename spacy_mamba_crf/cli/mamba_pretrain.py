@@ -1,0 +1,69 @@
+"""`python -m spacy mamba-pretrain`: learn a tok2vec from raw text, by predicting masked tokens."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from spacy.cli._util import app, parse_config_overrides
+from wasabi import msg
+
+from .failures import failing_clearly
+
+_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command("mamba-pretrain", context_settings=_OVERRIDES)
+def mamba_pretrain(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Argument(help="Config of the pipeline that will be trained")],
+    texts: Annotated[list[Path], typer.Argument(help=".txt, .jsonl, .xz of them, or .spacy files")],
+    output: Annotated[Path, typer.Argument(help="Folder to write", file_okay=False)],
+    component: Annotated[str, typer.Option(help="The one whose tok2vec is learnt")] = "ner",
+    epochs: Annotated[int, typer.Option(help="Times that the text is read")] = 1,
+    max_tokens: Annotated[int | None, typer.Option(help="Read no more than these")] = None,
+    batch_tokens: Annotated[int, typer.Option(help="Of an update, all processes together")] = 8192,
+    piece_tokens: Annotated[int, typer.Option(help="Longest piece of text read at once")] = 160,
+    mask_rate: Annotated[float, typer.Option(help="Share of tokens to predict")] = 0.2,
+    mask_length: Annotated[int, typer.Option(help="Longest run of masked tokens")] = 3,
+    vocab_size: Annotated[int, typer.Option(help="Most frequent tokens are predicted")] = 6000,
+    hidden: Annotated[int, typer.Option(help="Width of the layer before the prediction")] = 256,
+    learn_rate: Annotated[float, typer.Option(help="At its highest, after the warm-up")] = 0.002,
+    warmup_steps: Annotated[int, typer.Option(help="Until the learn rate is reached")] = 200,
+    dropout: Annotated[float, typer.Option(help="Share of dropped values")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of weights, order and masks")] = 0,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Multiply in bfloat16 on a CPU")] = False,
+    precision: Annotated[str, typer.Option(help="Of the file: float32, float16, int8")] = "float16",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from a checkpoint")] = False,
+    gpu_id: Annotated[int, typer.Option(help="Number of the GPU, -1 for the CPU")] = -1,
+) -> None:
+    """Learn from TEXTS the tok2vec that CONFIG describes, and write it to OUTPUT.
+
+    Start it with `torchrun --nproc-per-node N -m spacy mamba-pretrain ...` for N processes. The
+    config's settings can be overridden as in `spacy train`.
+    """
+    with failing_clearly():
+        from ..pretraining import PretrainSettings
+        from ..pretraining.command import run
+
+        settings = PretrainSettings(
+            epochs=epochs,
+            batch_tokens=batch_tokens,
+            piece_tokens=piece_tokens,
+            mask_rate=mask_rate,
+            mask_length=mask_length,
+            vocab_size=vocab_size,
+            hidden=hidden,
+            learn_rate=learn_rate,
+            warmup_steps=warmup_steps,
+            dropout=dropout,
+            max_tokens=max_tokens,
+            bf16=bf16,
+            seed=seed,
+        )
+        overrides = parse_config_overrides(ctx.args)
+        trained = run(
+            config, overrides, texts, output, component, settings, precision, resume, gpu_id
+        )
+    if trained is not None:
+        msg.info(f"Perplexity of masked tokens in held-out text: {trained.perplexity:.2f}")
+        msg.good(f"Wrote {trained.path}")

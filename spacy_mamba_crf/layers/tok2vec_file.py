@@ -1,0 +1,123 @@
+"""The weights of a pretrained tok2vec in one safetensors file: float32, float16 or int8.
+
+Matrices in int8 have a float16 scale for each row; vectors stay float32, they are small. What the
+tok2vec must look like is written beside, so that a file is never loaded into another.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from thinc.api import Model
+
+from ..files import write_bytes
+from .parameters import load_weights, weights
+
+PRECISIONS = ("float32", "float16", "int8")
+_FORMAT = "spacy-mamba-crf tok2vec 1"
+_SCALE = ".scale"
+# Settings that change how a tok2vec is run or trained, not what its weights mean.
+_FREE = {"ngram_dropout", "cpu_precision", "mixed_precision", "block_size"}
+
+
+class Tok2VecFile(NamedTuple):
+    """weights: float32 by name; settings: of the tok2vec, as in a config; facts: its making."""
+
+    weights: dict[str, np.ndarray]
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def write_tok2vec(
+    path: Path, tok2vec: Model, settings: dict[str, Any], facts: dict[str, Any], precision: str
+) -> None:
+    """Write an initialized tok2vec. Raises ValueError for an unknown precision."""
+    write_file(path, Tok2VecFile(weights(tok2vec), settings, facts), precision)
+
+
+def write_file(path: Path, content: Tok2VecFile, precision: str) -> None:
+    """Write weights in a precision, whole or not at all."""
+    from safetensors.numpy import save
+
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision = {precision!r} is unknown; choose one of {', '.join(PRECISIONS)}."
+        )
+    tensors: dict[str, np.ndarray] = {}
+    for name, values in content.weights.items():
+        tensors |= _packed(name, np.ascontiguousarray(values, dtype="float32"), precision)
+    header = {"settings": content.settings, "facts": content.facts}
+    metadata = {"format": _FORMAT} | {key: json.dumps(value) for key, value in header.items()}
+    write_bytes(path, save(tensors, metadata))
+
+
+def read_file(path: Path) -> Tok2VecFile:
+    """Raises ValueError, naming the file, if it is missing, damaged or something else."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ValueError(f"There is no file {path} of a pretrained tok2vec; correct the path.")
+    try:
+        with safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} is no file of a pretrained tok2vec; make one with "
+            "`python -m spacy mamba-pretrain`."
+        )
+    names = [name for name in tensors if not name.endswith(_SCALE)]
+    unpacked = {name: _unpacked(tensors[name], tensors.get(name + _SCALE)) for name in names}
+    return Tok2VecFile(unpacked, json.loads(metadata["settings"]), json.loads(metadata["facts"]))
+
+
+def load_tok2vec(path: Path, tok2vec: Model, settings: dict[str, Any]) -> dict[str, Any]:
+    """Put a file's weights into a tok2vec with the same settings; returns the file's facts.
+
+    Raises ValueError, naming the setting that differs, and then nothing is changed.
+    """
+    content = read_file(path)
+    for key, theirs, ours in _differences(content.settings, settings):
+        raise ValueError(
+            f"{path} was pretrained with {key} = {theirs!r}, but the config has {ours!r}; use the "
+            "same settings of the tok2vec, or another file."
+        )
+    try:
+        load_weights(tok2vec, content.weights)
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit the tok2vec of the config: {error}.") from error
+    return content.facts
+
+
+def _packed(name: str, values: np.ndarray, precision: str) -> dict[str, np.ndarray]:
+    if precision == "float32" or values.ndim < 2:
+        return {name: values}
+    if precision == "float16":
+        return {name: values.astype("float16")}
+    rows = values.reshape(len(values), -1)
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    scale = (np.maximum(largest, 1e-6) / 127).astype("float16")
+    quantized = np.clip(np.rint(rows / scale.astype("float32")), -127, 127).astype("int8")
+    return {name: quantized.reshape(values.shape), name + _SCALE: scale[:, 0]}
+
+
+def _unpacked(values: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
+    unpacked = values.astype("float32")
+    if scale is None:
+        return unpacked
+    return unpacked * scale.astype("float32").reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _differences(theirs: Any, ours: Any, key: str = "tok2vec") -> list[tuple[str, Any, Any]]:
+    """(setting, theirs, ours) of each that differs."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        names = [name for name in {**theirs, **ours} if name not in _FREE]
+        return [
+            difference
+            for name in names
+            for difference in _differences(theirs.get(name), ours.get(name), f"{key}.{name}")
+        ]
+    return [] if theirs == ours else [(key, theirs, ours)]

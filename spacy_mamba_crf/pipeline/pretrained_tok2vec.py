@@ -1,0 +1,54 @@
+"""Beginning with a tok2vec learnt from raw text: `spacy_mamba_crf.pretrained_tok2vec.v1`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.util import logger
+from thinc.api import Model
+
+from ..layers.tok2vec_file import load_tok2vec
+
+_NAME = "spacy_mamba_crf.pretrained_tok2vec.v1"
+
+
+def make_pretrained_tok2vec(
+    path: str | None, component: str = "ner"
+) -> Callable[[Language], Language]:
+    """spacy_mamba_crf.pretrained_tok2vec.v1, for [initialize.after_init]: pretrained weights.
+
+    path: file that `python -m spacy mamba-pretrain` wrote for the same tok2vec; None begins with
+    random weights. component: the one whose tok2vec takes them. The callback raises ValueError,
+    naming what is wrong, if there is no such component, or the file is missing, damaged or of
+    another tok2vec.
+    """
+
+    def load(nlp: Language) -> Language:
+        if path is not None:
+            facts = load_tok2vec(
+                Path(path), tok2vec_of(nlp, component), tok2vec_settings(nlp, component)
+            )
+            logger.info("Loaded %s into %s: %s", path, component, facts)
+        return nlp
+
+    return load
+
+
+def tok2vec_of(nlp: Language, component: str) -> Model:
+    """The tok2vec in a component's model, or the model of a tok2vec component itself."""
+    if component not in nlp.component_names:
+        raise ValueError(
+            f"There is no component {component!r} in the pipeline; it has "
+            f"{', '.join(nlp.component_names) or 'none'}."
+        )
+    model = getattr(nlp.get_pipe(component), "model", None)
+    if not isinstance(model, Model):
+        raise ValueError(f"The component {component!r} has no model.")
+    return model.get_ref("tok2vec") if "tok2vec" in model.ref_names else model
+
+
+def tok2vec_settings(nlp: Language, component: str) -> dict[str, Any]:
+    """The part of the pipeline's config that describes the component's tok2vec."""
+    model = nlp.config.interpolate()["components"][component]["model"]
+    return model.get("tok2vec", model)

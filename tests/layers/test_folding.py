@@ -1,0 +1,103 @@
+"""CharNgramEmbed.v2: forms of a character that count as one, in every table."""
+
+import numpy as np
+import opencc
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.tokens import Doc
+from thinc.api import fix_random_seed, get_current_ops
+
+from spacy_mamba_crf.architectures import CharNgramEmbed, CharNgramEmbedFolded
+from spacy_mamba_crf.layers.chinese_script import simplified
+
+VOCAB = spacy.blank("zh").vocab
+TRADITIONAL = "頭髮乾燥，請檢查臺灣與台灣的藥物著色"
+
+
+def vectors(embed, *texts: str | list[str]) -> list[np.ndarray]:
+    docs = [Doc(VOCAB, words=list(text)) for text in texts]
+    return embed.predict(docs)
+
+
+def embedder(make=CharNgramEmbedFolded, **options):
+    fix_random_seed(0)
+    embed = make(8, [50, 50, 50], edge_rows=50, **options)
+    embed.initialize()
+    return embed
+
+
+def test_each_traditional_character_is_read_as_the_simplified_one():
+    assert simplified(TRADITIONAL) == "头发干燥，请检查台湾与台湾的药物着色"
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x9FFF), max_size=40))
+def test_a_text_keeps_its_length_and_folding_twice_changes_nothing(text):
+    folded = simplified(text)
+    assert len(folded) == len(text)
+    assert simplified(folded) == folded
+
+
+@pytest.mark.parametrize("config", ["t2s", "tw2s"])
+def test_both_scripts_get_the_same_vectors(config):
+    """As OpenCC converts whole texts, which it does by words, not only by characters."""
+    embed = embedder(fold_script=True)
+    other = opencc.OpenCC(config).convert(TRADITIONAL[:-2])
+    assert other != TRADITIONAL[:-2]
+    traditional, converted = vectors(embed, TRADITIONAL[:-2], other)
+    np.testing.assert_array_equal(traditional, converted)
+
+
+def test_without_fold_script_the_scripts_stay_apart():
+    traditional, converted = vectors(embedder(), "頭髮", "头发")
+    assert not np.allclose(traditional, converted)
+
+
+@pytest.mark.parametrize(
+    ["wide", "plain"], [("ＣＴ１２", "CT12"), ("（ａ）", "(a)"), ("％", "%"), ("Ａ", "A")]
+)
+def test_full_width_forms_get_the_vectors_of_plain_ones(wide, plain):
+    embed = embedder()
+    np.testing.assert_array_equal(*vectors(embed, wide, plain))
+    np.testing.assert_array_equal(*vectors(embed, [wide], [plain]))
+
+
+def test_in_v1_edges_and_shapes_are_not_folded():
+    wide, plain = vectors(embedder(CharNgramEmbed), "１", "1")
+    assert not np.allclose(wide, plain)
+
+
+def test_width_can_be_left_alone():
+    wide, plain = vectors(embedder(fold_width=False), "Ａ", "A")
+    assert not np.allclose(wide, plain)
+
+
+def test_a_plain_text_has_the_same_vectors_in_both_versions():
+    text = "血壓高 CT 12"
+    np.testing.assert_array_equal(
+        *(vectors(embedder(make), text)[0] for make in (CharNgramEmbed, CharNgramEmbedFolded))
+    )
+
+
+def test_the_docs_stay_as_they_are():
+    doc = Doc(VOCAB, words=list("頭髮ＣＴ"))
+    embedder(fold_script=True).predict([doc])
+    assert doc.text.replace(" ", "") == "頭髮ＣＴ"
+
+
+def test_a_saved_embedding_folds_as_before():
+    embed = embedder(fold_script=True)
+    loaded = CharNgramEmbedFolded(8, [50, 50, 50], edge_rows=50, fold_script=True)
+    loaded.from_bytes(embed.to_bytes())
+    np.testing.assert_array_equal(vectors(loaded, "头发")[0], vectors(embed, "頭髮")[0])
+
+
+def test_kernels_and_layers_fold_alike():
+    embed = embedder(fold_script=True)
+    docs = [Doc(VOCAB, words=list("頭髮ＣＴ")), Doc(VOCAB, words=list("头发CT"))]
+    fast = np.concatenate(embed.predict(docs))
+    from spacy_mamba_crf.layers.char_ngrams import _batch
+
+    slow = embed.layers[0].predict(_batch(embed, docs))
+    np.testing.assert_allclose(fast, get_current_ops().to_numpy(slow), atol=1e-6)

@@ -1,0 +1,175 @@
+"""Pretraining by masked tokens: what is learnt, resuming, several processes, the command."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_pipelines import CONFIG, LINES, SETTINGS, pipeline, settings, tok2vec, write_text
+
+from spacy_mamba_crf.corpora.raw_texts import raw_docs
+from spacy_mamba_crf.layers.parameters import weights
+from spacy_mamba_crf.layers.tok2vec_file import read_file
+from spacy_mamba_crf.pretraining import PretrainSettings, pretrain
+from spacy_mamba_crf.pretraining import training as training_module
+
+COMMAND = [sys.executable, "-m", "spacy", "mamba-pretrain"]
+OPTIONS = "--epochs 2 --batch-tokens 400 --piece-tokens 24 --vocab-size 50 --hidden 16".split()
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    return write_text(tmp_path / "text.txt")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.cfg"
+    path.write_text(CONFIG, encoding="utf-8")
+    return path
+
+
+def run(text: Path, folder: Path, asked: PretrainSettings = SETTINGS, **options):
+    """(what was found, the weights after it) of a pretraining in this process."""
+    nlp = pipeline()
+    docs = raw_docs([text], nlp)
+    found = pretrain(nlp, tok2vec(nlp), settings(nlp), docs, folder, asked, **options)
+    return found, weights(tok2vec(nlp))
+
+
+def command(*arguments: object, processes: int = 1) -> subprocess.CompletedProcess:
+    start: Sequence[str] = COMMAND
+    if processes > 1:
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        start = [*torchrun, f"--nproc-per-node={processes}", *COMMAND[1:]]
+    return subprocess.run(
+        [*start, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_masked_tokens_are_learnt_from_their_surroundings(text, tmp_path):
+    found, _ = run(text, tmp_path / "out")
+    # Eight tokens are equally frequent; what stands around a masked one gives it away.
+    assert found.perplexity < 1.5
+    before, _ = run(text, tmp_path / "none", replace(SETTINGS, epochs=1, learn_rate=1e-9))
+    assert 6 < before.perplexity < 10
+
+
+def test_what_is_written_are_the_weights_and_how_they_were_made(text, tmp_path):
+    found, expected = run(text, tmp_path / "out", facts={"texts": ["text.txt"]})
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["tok2vec.safetensors"]
+    file = read_file(found.path)
+    assert file.weights.keys() == expected.keys()
+    assert all(np.array_equal(file.weights[name], expected[name]) for name in expected)
+    assert file.settings == settings(pipeline())
+    assert file.facts["texts"] == ["text.txt"]
+    assert file.facts["perplexity"] == pytest.approx(found.perplexity)
+    assert file.facts["settings"]["learn_rate"] == SETTINGS.learn_rate
+
+
+@pytest.mark.parametrize("stop", [1, 7, 30])
+def test_an_interrupted_training_resumes_to_the_same_weights(text, tmp_path, monkeypatch, stop):
+    monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0.0)
+    asked = replace(SETTINGS, epochs=4, dropout=0.2)
+    _, expected = run(text, tmp_path / "whole", asked)
+    save, saved = training_module.save_checkpoint, []
+
+    def interrupted(*arguments):
+        save(*arguments)
+        saved.append(arguments)
+        if len(saved) == stop:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_module, "save_checkpoint", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(text, tmp_path / "out", asked)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["checkpoint.safetensors"]
+    monkeypatch.setattr(training_module, "save_checkpoint", save)
+    _, resumed = run(text, tmp_path / "out", asked, resume=True)
+    assert all(np.array_equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_resuming_with_other_settings_is_refused(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training_module, "write_tok2vec", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(text, tmp_path / "out", replace(SETTINGS, epochs=1))
+    with pytest.raises(ValueError, match=r"epochs = 2 \(was 1\)"):
+        run(text, tmp_path / "out", replace(SETTINGS, epochs=2), resume=True)
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_bfloat16_learns_as_well(text, tmp_path):
+    plain, _ = run(text, tmp_path / "float32")
+    reduced, _ = run(text, tmp_path / "bfloat16", replace(SETTINGS, bf16=True))
+    assert reduced.perplexity == pytest.approx(plain.perplexity, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ["changes", "message"],
+    [
+        ({"mask_rate": 1.0}, r"mask_rate = 1.0 is not in \[0, 1\)"),
+        ({"mask_rate": 0.0}, "mask_rate = 0 leaves nothing"),
+        ({"batch_tokens": 0}, "batch_tokens = 0 must be larger than 0"),
+        ({"max_tokens": 0}, "max_tokens = 0 must be larger than 0"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_used_are_named(text, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run(text, tmp_path / "out", replace(SETTINGS, **changes))
+
+
+def test_too_little_text_is_refused_and_leaves_nothing_behind(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text(LINES[0], encoding="utf-8")
+    with pytest.raises(ValueError, match="The text has 16 tokens, too few"):
+        run(text, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_command_writes_a_file_of_the_asked_precision(text, config, tmp_path):
+    done = command(config, text, tmp_path / "out", *OPTIONS, "--precision", "int8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Perplexity of masked tokens in held-out text" in done.stdout
+    found = read_file(tmp_path / "out" / "tok2vec.safetensors")
+    assert found.facts["texts"] == ["text.txt"]
+
+
+def test_two_processes_learn_what_one_learns(text, config, tmp_path):
+    for processes in (1, 2):
+        done = command(
+            config, text, tmp_path / str(processes), *OPTIONS, "--precision", "float32",
+            processes=processes,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+    alone, together = (read_file(tmp_path / n / "tok2vec.safetensors").weights for n in ("1", "2"))
+    for name in alone:
+        np.testing.assert_allclose(together[name], alone[name], atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ["arguments", "message"],
+    [
+        (["--component", "tagger"], "There is no component 'tagger'"),
+        (["--precision", "int4"], "precision = 'int4' is unknown"),
+        (["--mask-rate", "2"], "mask_rate = 2.0 is not in"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_command_says_what_is_wrong(text, config, tmp_path, arguments, message):
+    done = command(config, text, tmp_path / "out", *OPTIONS, *arguments)
+    assert done.returncode == 1
+    assert message in " ".join((done.stdout + done.stderr).split())
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out" / "tok2vec.safetensors").exists()

@@ -1,0 +1,123 @@
+"""The file of a pretrained tok2vec: precisions, what it is loaded into, the callback."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+from small_pipelines import pipeline, settings, tok2vec
+
+from spacy_mamba_crf.layers.parameters import weights
+from spacy_mamba_crf.layers.tok2vec_file import load_tok2vec, read_file, write_tok2vec
+
+CALLBACK = "spacy_mamba_crf.pretrained_tok2vec.v1"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tok2vec.safetensors"
+
+
+def other_weights():
+    """A pipeline of the same shape, whose weights are all 0."""
+    nlp = pipeline()
+    zeros = {name: np.zeros_like(values) for name, values in weights(tok2vec(nlp)).items()}
+    from spacy_mamba_crf.layers.parameters import load_weights
+
+    load_weights(tok2vec(nlp), zeros)
+    return nlp
+
+
+# Half a unit in the last place: 2^-11 of a value; 1 / 254 of a row's largest value, whose scale is
+# rounded by as much as 2^-11 again.
+@pytest.mark.parametrize(
+    ["precision", "error"], [("float32", 0.0), ("float16", 2**-11), ("int8", 1 / 254 + 2**-11)]
+)
+def test_each_precision_is_as_near_as_it_can_be(path, precision, error):
+    nlp = pipeline()
+    expected = weights(tok2vec(nlp))
+    write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, precision)
+    other = other_weights()
+    load_tok2vec(path, tok2vec(other), settings(other))
+    for name, values in weights(tok2vec(other)).items():
+        rows = expected[name].reshape(len(values), -1)
+        largest = np.abs(rows).max(axis=1, keepdims=True)
+        difference = np.abs(values.reshape(rows.shape) - rows)
+        assert (difference <= error * largest + 1e-7).all(), name
+        if values.ndim == 1:
+            assert not difference.any(), name
+
+
+def test_int8_takes_a_quarter_of_the_space(path):
+    nlp = pipeline()
+    sizes = {}
+    for precision in ("float32", "int8"):
+        write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, precision)
+        matrices = [v for v in read_file(path).weights.values() if v.ndim > 1]
+        sizes[precision] = path.stat().st_size
+    values = sum(matrix.size for matrix in matrices)
+    assert sizes["float32"] - sizes["int8"] > 2.5 * values
+
+
+@pytest.mark.parametrize("change", [{"ngram_dropout": 0.5}, {"cpu_precision": "float32"}], ids=str)
+def test_settings_of_training_and_speed_may_differ(path, change):
+    nlp = pipeline()
+    write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, "float32")
+    here = settings(nlp)
+    place = "embed" if "ngram_dropout" in change else "encode"
+    here = {**here, place: {**here[place], **change}}
+    load_tok2vec(path, tok2vec(nlp), here)
+
+
+def test_another_setting_is_refused_by_name_and_nothing_changes(path):
+    nlp = pipeline()
+    write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, "float32")
+    other = pipeline(d_state=4)
+    before = weights(tok2vec(other))
+    with pytest.raises(ValueError, match=r"tok2vec\.encode\.d_state = 8, but the config has 4"):
+        load_tok2vec(path, tok2vec(other), settings(other))
+    assert all(np.array_equal(v, before[k]) for k, v in weights(tok2vec(other)).items())
+
+
+@pytest.mark.parametrize(
+    ["content", "message"],
+    [(None, "There is no file"), (b"nothing", "is damaged"), (b"", "is damaged")],
+    ids=["missing", "damaged", "empty"],
+)
+def test_a_bad_file_is_named(path, content, message):
+    if content is not None:
+        path.write_bytes(content)
+    nlp = pipeline()
+    with pytest.raises(ValueError, match=message) as caught:
+        load_tok2vec(path, tok2vec(nlp), settings(nlp))
+    assert str(path) in str(caught.value)
+
+
+def test_weights_of_something_else_are_refused(path):
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(3)}, path)
+    with pytest.raises(ValueError, match="is no file of a pretrained tok2vec"):
+        read_file(path)
+
+
+def test_the_callback_loads_the_weights(path):
+    nlp = pipeline()
+    write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, "float32")
+    other = other_weights()
+    spacy.registry.callbacks.get(CALLBACK)(str(path))(other)
+    expected = weights(tok2vec(nlp))
+    assert all(np.array_equal(v, expected[k]) for k, v in weights(tok2vec(other)).items())
+
+
+def test_without_a_path_the_callback_does_nothing():
+    nlp = other_weights()
+    assert spacy.registry.callbacks.get(CALLBACK)(None)(nlp) is nlp
+    assert not any(values.any() for values in weights(tok2vec(nlp)).values())
+
+
+def test_the_callback_names_a_component_that_is_not_there(path):
+    nlp = pipeline()
+    write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, "float32")
+    with pytest.raises(ValueError, match="There is no component 'tagger'"):
+        spacy.registry.callbacks.get(CALLBACK)(str(path), "tagger")(nlp)
