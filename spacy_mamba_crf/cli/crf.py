@@ -133,6 +133,25 @@ def reliability(ctx: typer.Context, model: Model, data: Data) -> None:
     msg.table(oracle, header=("k", "oracle F1"))
 
 
+@crf.command("robustness", context_settings=_OVERRIDES)
+def robustness(ctx: typer.Context, model: Model, data: Data) -> None:
+    """Print F1 on the texts as they are, and as users write them: other script, whole documents."""
+    with failing_clearly():
+        import spacy
+        from spacy.training import Corpus
+
+        from ..evaluation.robustness import measure_robustness
+
+        nlp = spacy.load(model, config=parse_config_overrides(ctx.args))
+        docs = [example.reference for example in Corpus(data)(nlp)]
+        if not docs:
+            raise ValueError(f"{data} holds no documents.")
+        results = measure_robustness(nlp, docs)
+    before = results[0].f
+    rows = [(r.name, r.docs, f"{100 * r.f:.2f}", f"{100 * (r.f - before):+.2f}") for r in results]
+    msg.table(rows, header=("texts", "docs", "F1", "change"), divider=True)
+
+
 crf.command("errors")(errors)
 
 

@@ -5,6 +5,7 @@ from .bio import genre_of, read_bio
 from .conll import read_conll
 from .convert import character_doc, statistics, to_docbin, word_doc, write_corpus
 from .healthner import read_healthner
+from .joining import create_joined_corpus, entity_tags, join_docs
 from .presets import CORPORA, Corpus, load_corpus
 from .readers import create_bio_corpus, create_conll_corpus, create_healthner_corpus
 from .records import Sentence
@@ -24,7 +25,10 @@ __all__ = [
     "create_bio_corpus",
     "create_conll_corpus",
     "create_healthner_corpus",
+    "create_joined_corpus",
+    "entity_tags",
     "genre_of",
+    "join_docs",
     "load_corpus",
     "read_bio",
     "read_conll",

@@ -4,7 +4,7 @@ import numpy as np
 import opencc
 import pytest
 import spacy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 from thinc.api import fix_random_seed, get_current_ops
@@ -32,6 +32,7 @@ def test_each_traditional_character_is_read_as_the_simplified_one():
     assert simplified(TRADITIONAL) == "头发干燥，请检查台湾与台湾的药物着色"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x9FFF), max_size=40))
 def test_a_text_keeps_its_length_and_folding_twice_changes_nothing(text):
     folded = simplified(text)

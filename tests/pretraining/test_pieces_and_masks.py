@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import spacy
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 
@@ -27,6 +27,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("pieces")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(texts=st.lists(st.text("甲乙丙\x1f", min_size=8, max_size=40), min_size=80, max_size=120))
 def test_nothing_is_lost_and_no_piece_is_too_long(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("pieces") / "pieces.txt"
