@@ -74,12 +74,13 @@ def read_file(path: Path) -> Tok2VecFile:
     return Tok2VecFile(unpacked, json.loads(metadata["settings"]), json.loads(metadata["facts"]))
 
 
-def load_tok2vec(path: Path, tok2vec: Model, settings: dict[str, Any]) -> dict[str, Any]:
-    """Put a file's weights into a tok2vec with the same settings; returns the file's facts.
+def load_tok2vec(
+    path: str | Path, content: Tok2VecFile, tok2vec: Model, settings: dict[str, Any]
+) -> None:
+    """Put the weights of a file into a tok2vec with the same settings.
 
-    Raises ValueError, naming the setting that differs, and then nothing is changed.
+    Raises ValueError, naming the file and the setting that differs, and then nothing is changed.
     """
-    content = read_file(path)
     for key, theirs, ours in _differences(content.settings, settings):
         raise ValueError(
             f"{path} was pretrained with {key} = {theirs!r}, but the config has {ours!r}; use the "
@@ -89,7 +90,6 @@ def load_tok2vec(path: Path, tok2vec: Model, settings: dict[str, Any]) -> dict[s
         load_weights(tok2vec, content.weights)
     except ValueError as error:
         raise ValueError(f"{path} does not fit the tok2vec of the config: {error}.") from error
-    return content.facts
 
 
 def _packed(name: str, values: np.ndarray, precision: str) -> dict[str, np.ndarray]:

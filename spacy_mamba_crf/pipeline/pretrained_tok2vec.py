@@ -8,7 +8,7 @@ from spacy.language import Language
 from spacy.util import logger
 from thinc.api import Model
 
-from ..layers.tok2vec_file import load_tok2vec
+from ..layers.tok2vec_file import load_tok2vec, read_file
 
 _NAME = "spacy_mamba_crf.pretrained_tok2vec.v1"
 
@@ -19,17 +19,26 @@ def make_pretrained_tok2vec(
     """spacy_mamba_crf.pretrained_tok2vec.v1, for [initialize.after_init]: pretrained weights.
 
     path: file that `python -m spacy mamba-pretrain` wrote for the same tok2vec; None begins with
-    random weights. component: the one whose tok2vec takes them. The callback raises ValueError,
-    naming what is wrong, if there is no such component, or the file is missing, damaged or of
-    another tok2vec.
+    random weights, and so does, with a warning, a pipeline of another language than the file's.
+    component: the one whose tok2vec takes them. The callback raises ValueError, naming what is
+    wrong, if there is no such component, or the file is missing, damaged or of another tok2vec.
     """
 
     def load(nlp: Language) -> Language:
-        if path is not None:
-            facts = load_tok2vec(
-                Path(path), tok2vec_of(nlp, component), tok2vec_settings(nlp, component)
+        if path is None:
+            return nlp
+        tok2vec, settings = tok2vec_of(nlp, component), tok2vec_settings(nlp, component)
+        file = read_file(Path(path))
+        lang = file.facts.get("lang", nlp.lang)
+        if lang != nlp.lang:
+            logger.warning(
+                "%s: %s is for the language %s, and the pipeline's is %s: %s begins with random "
+                "weights.",
+                *(_NAME, path, lang, nlp.lang, component),
             )
-            logger.info("Loaded %s into %s: %s", path, component, facts)
+            return nlp
+        load_tok2vec(path, file, tok2vec, settings)
+        logger.info("%s begins with the weights of %s", component, path)
         return nlp
 
     return load

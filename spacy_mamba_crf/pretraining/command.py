@@ -54,7 +54,7 @@ def run(
     nlp = _pipeline(config_path, overrides)
     tok2vec = tok2vec_of(nlp, component)
     tok2vec.initialize(X=[Doc(nlp.vocab, words=["a"])])
-    facts = {"texts": [path.name for path in texts], "component": component}
+    facts = {"lang": nlp.lang, "texts": [path.name for path in texts]}
     with joined_processes(device) as processes:
         trained = pretrain(
             nlp,

@@ -7,7 +7,7 @@ import pytest
 import spacy
 from small_pipelines import pipeline, settings, tok2vec
 
-from spacy_mamba_crf.layers.parameters import weights
+from spacy_mamba_crf.layers.parameters import load_weights, weights
 from spacy_mamba_crf.layers.tok2vec_file import load_tok2vec, read_file, write_tok2vec
 
 CALLBACK = "spacy_mamba_crf.pretrained_tok2vec.v1"
@@ -22,8 +22,6 @@ def other_weights():
     """A pipeline of the same shape, whose weights are all 0."""
     nlp = pipeline()
     zeros = {name: np.zeros_like(values) for name, values in weights(tok2vec(nlp)).items()}
-    from spacy_mamba_crf.layers.parameters import load_weights
-
     load_weights(tok2vec(nlp), zeros)
     return nlp
 
@@ -38,7 +36,7 @@ def test_each_precision_is_as_near_as_it_can_be(path, precision, error):
     expected = weights(tok2vec(nlp))
     write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, precision)
     other = other_weights()
-    load_tok2vec(path, tok2vec(other), settings(other))
+    load_tok2vec(path, read_file(path), tok2vec(other), settings(other))
     for name, values in weights(tok2vec(other)).items():
         rows = expected[name].reshape(len(values), -1)
         largest = np.abs(rows).max(axis=1, keepdims=True)
@@ -66,7 +64,7 @@ def test_settings_of_training_and_speed_may_differ(path, change):
     here = settings(nlp)
     place = "embed" if "ngram_dropout" in change else "encode"
     here = {**here, place: {**here[place], **change}}
-    load_tok2vec(path, tok2vec(nlp), here)
+    load_tok2vec(path, read_file(path), tok2vec(nlp), here)
 
 
 def test_another_setting_is_refused_by_name_and_nothing_changes(path):
@@ -75,7 +73,7 @@ def test_another_setting_is_refused_by_name_and_nothing_changes(path):
     other = pipeline(d_state=4)
     before = weights(tok2vec(other))
     with pytest.raises(ValueError, match=r"tok2vec\.encode\.d_state = 8, but the config has 4"):
-        load_tok2vec(path, tok2vec(other), settings(other))
+        load_tok2vec(path, read_file(path), tok2vec(other), settings(other))
     assert all(np.array_equal(v, before[k]) for k, v in weights(tok2vec(other)).items())
 
 
@@ -87,9 +85,8 @@ def test_another_setting_is_refused_by_name_and_nothing_changes(path):
 def test_a_bad_file_is_named(path, content, message):
     if content is not None:
         path.write_bytes(content)
-    nlp = pipeline()
     with pytest.raises(ValueError, match=message) as caught:
-        load_tok2vec(path, tok2vec(nlp), settings(nlp))
+        read_file(path)
     assert str(path) in str(caught.value)
 
 
@@ -114,6 +111,15 @@ def test_without_a_path_the_callback_does_nothing():
     nlp = other_weights()
     assert spacy.registry.callbacks.get(CALLBACK)(None)(nlp) is nlp
     assert not any(values.any() for values in weights(tok2vec(nlp)).values())
+
+
+def test_weights_of_another_language_are_left_aside(path, caplog):
+    nlp = pipeline()
+    write_tok2vec(path, tok2vec(nlp), settings(nlp), {"lang": "en"}, "float32")
+    other = other_weights()
+    spacy.registry.callbacks.get(CALLBACK)(str(path))(other)
+    assert not any(values.any() for values in weights(tok2vec(other)).values())
+    assert "is for the language en, and the pipeline's is zh" in caplog.text
 
 
 def test_the_callback_names_a_component_that_is_not_there(path):

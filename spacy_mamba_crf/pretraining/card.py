@@ -1,0 +1,42 @@
+"""The card of a shipped file of pretrained weights: what it is, from what text, how it was made."""
+
+from pathlib import Path
+
+from ..evaluation.markdown import markdown_table
+from ..layers.tok2vec_file import Tok2VecFile
+
+
+def card(path: Path, content: Tok2VecFile, precision: str, sources: str, config: str) -> str:
+    """Markdown. sources: of the text with licences, markdown; config: that the weights fit."""
+    facts = content.facts
+    size = path.stat().st_size / 1e6
+    count = sum(values.size for values in content.weights.values())
+    text = facts["text"]
+    rows = [
+        ("language", facts.get("lang", "")),
+        ("text", ", ".join(facts.get("texts", []))),
+        ("tokens read in an epoch", f"{text['tokens']:,}"),
+        ("tokens that are predicted", f"{text['classes']:,} different ones"),
+        ("perplexity of masked tokens, held-out text", f"{facts['perplexity']:.2f}"),
+        ("weights", f"{count:,} in {precision}, {size:.1f} MB"),
+        ("config", f"`configs/{config}.cfg`"),
+    ]
+    recipe = [(f"`{name}`", str(value)) for name, value in facts["settings"].items()]
+    return f"""# {path.name}
+
+Weights of a tok2vec, learnt by predicting masked tokens with `python -m spacy mamba-pretrain` (see
+docs/pretraining.md). `[initialize.after_init]` of the config loads them before training.
+
+{markdown_table(("", ""), rows)}
+
+## Recipe
+
+{markdown_table(("setting", "value"), recipe)}
+
+## Text
+
+{sources.strip()}
+
+The file holds numbers, no text. It was not checked for bias; like any model it may repeat
+what its text says. Not a medical device.
+"""
