@@ -15,11 +15,14 @@ from spacy.training import Example
 from spacy.util import load_model_from_config, registry
 from thinc.api import Config, Model, fix_random_seed
 
+from spacy_mamba_crf.configs import merge_configs
+
 from .results import REPOSITORY
 from .texts import CACHE, examples
 
 PEERS = {
     "mamba_crf": "ours, configs/mamba_crf.cfg",
+    "mamba_crf_pretrained": "ours, configs/mamba_crf_pretrained.cfg, the project's default",
     "mamba_crf_small": "ours, with configs/mamba_crf_small.cfg over it",
     "bilstm_crf": "ours with torch's BiLSTM for the encoder, as many parameters",
     "torch_bilstm_crf": "BiLSTM-CRF of torch and pytorch-crf alone, without spaCy",
@@ -38,13 +41,11 @@ def config_of(peer: str, device: str) -> Config:
     if peer == "bert":
         return init_config(lang="zh", pipeline=["ner"], optimize="efficiency", gpu=True)
     files = ["mamba_crf.cfg"]
-    if peer == "mamba_crf_small":
-        files.append("mamba_crf_small.cfg")
+    if peer in ("mamba_crf_small", "mamba_crf_pretrained"):
+        files.append(f"{peer}.cfg")
     if device == "cuda":
         files.append("devices/gpu.cfg")
-    config = Config()
-    for file in files:
-        config = config.merge(Config().from_disk(REPOSITORY / "configs" / file, interpolate=False))
+    config = merge_configs([REPOSITORY / "configs" / file for file in files])
     if peer == "bilstm_crf":
         config["components"]["ner"]["model"]["tok2vec"]["encode"] = recurrent_settings(config)
     return load_model_from_config(config, auto_fill=True, validate=False).config

@@ -15,6 +15,7 @@ Data = Mapping[str, Any]
 # One colour for a peer in every picture; ours stand out.
 _COLOURS = {
     "mamba_crf": "#1f4e9c",
+    "mamba_crf_pretrained": "#12305e",
     "mamba_crf_small": "#64b5cd",
     "bilstm_crf": "#dd8452",
     "torch_bilstm_crf": "#e9b28c",

@@ -13,6 +13,7 @@ import typer
 from spacy.cli._util import app, parse_config_overrides
 from wasabi import msg
 
+from .annotate import annotate
 from .errors import errors
 from .failures import failing_clearly
 
@@ -152,6 +153,7 @@ def robustness(ctx: typer.Context, model: Model, data: Data) -> None:
     msg.table(rows, header=("texts", "docs", "F1", "change"), divider=True)
 
 
+crf.command("annotate")(annotate)
 crf.command("errors")(errors)
 
 

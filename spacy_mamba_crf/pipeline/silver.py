@@ -1,0 +1,87 @@
+"""Raw docs annotated by trained recognisers, with gaps where they are not sure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.util import minibatch
+
+from .decoding import PredictedEntity, select
+
+# Spans less likely than this, to a recogniser, count as impossible to it.
+_FLOOR = 0.01
+
+
+def annotate(
+    pipelines: Sequence[Language],
+    docs: Iterable[Doc],
+    certain: float,
+    component: str | None = None,
+    batch_size: int = 64,
+) -> Iterator[Doc]:
+    """Copies of the docs with what the recognisers agree on.
+
+    The probability of a span is the mean over the pipelines' crf_ner components (all of the name
+    `component`, the last if None). Entities are the spans of at least `certain`, in (0.5, 1];
+    tokens of other spans of at least 1 - certain have no annotation; the rest is outside of
+    entities. Training on the result is self-training, or, from several, distillation. Raises
+    ValueError for a pipeline without such a component, or labels that are not those of the first.
+    """
+    if not 0.5 < certain <= 1:
+        raise ValueError(f"certain = {certain} is not in (0.5, 1].")
+    recognisers = [_recogniser(nlp, component) for nlp in pipelines]
+    labels = [set(recogniser.labels) for recogniser in recognisers]
+    if any(other != labels[0] for other in labels):
+        raise ValueError("The pipelines' recognisers know different labels; take ones of one kind.")
+    for batch in minibatch(docs, batch_size):
+        found = [_spans(nlp, recogniser, batch) for nlp, recogniser in zip(pipelines, recognisers)]
+        for number, doc in enumerate(batch):
+            yield _annotated(doc, _means([spans[number] for spans in found]), certain)
+
+
+def _recogniser(nlp: Language, component: str | None) -> Any:
+    able = [name for name, pipe in nlp.pipeline if hasattr(pipe, "likely_spans")]
+    if not able or component not in (None, *able):
+        raise ValueError(
+            f"A pipeline has no component {component or 'crf_ner'!r} that knows probabilities; it "
+            f"has {', '.join(nlp.pipe_names) or 'none'}."
+        )
+    return nlp.get_pipe(component or able[-1])
+
+
+def _spans(nlp: Language, recogniser: Any, docs: Sequence[Doc]) -> list[list[PredictedEntity]]:
+    """What the recogniser thinks likely in each doc, after the components before it."""
+    copies: list[Doc] = [
+        Doc(nlp.vocab, words=[token.text for token in doc], spaces=_spaces(doc)) for doc in docs
+    ]
+    for _, pipe in nlp.pipeline:
+        if pipe is recogniser:
+            break
+        copies = [pipe(copy) for copy in copies]
+    return recogniser.likely_spans(copies, _FLOOR)
+
+
+def _means(found: Sequence[Sequence[PredictedEntity]]) -> list[PredictedEntity]:
+    """Each span with the mean of its probabilities, 0 where a recogniser does not name it."""
+    sums: dict[tuple[int, int, str], float] = {}
+    for spans in found:
+        for start, end, label, prob in spans:
+            sums[start, end, label] = sums.get((start, end, label), 0.0) + (prob or 0.0)
+    return [PredictedEntity(*span, prob / len(found)) for span, prob in sorted(sums.items())]
+
+
+def _annotated(doc: Doc, spans: list[PredictedEntity], certain: float) -> Doc:
+    tags = ["O"] * len(doc)
+    for start, end, _, prob in spans:
+        if prob is None or prob >= 1 - certain:
+            tags[start:end] = [""] * (end - start)
+    for start, end, label, _ in select(spans, certain):
+        tags[start:end] = [f"I-{label}"] * (end - start)
+        tags[start] = f"B-{label}"
+    words = [token.text for token in doc]
+    return Doc(doc.vocab, words=words, spaces=_spaces(doc), ents=tags)
+
+
+def _spaces(doc: Doc) -> list[bool] | None:
+    return None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in doc]
