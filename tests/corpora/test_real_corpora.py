@@ -41,6 +41,15 @@ def test_rocling_2023_has_its_published_counts(
     assert sum(len(s.entities) for s in read) == phrases
 
 
+def test_rocling_cross_trains_on_2022_and_tests_on_2023(real_data: RealData) -> None:
+    root = real_data(TRUTH.format("FT")).parents[1]
+    parts = load_corpus("rocling-cross", root).parts
+    assert len(parts["train"]) + len(parts["dev"]) == 3205
+    assert len(parts["dev"]) == 321
+    assert len(parts["test"]) == 2035 + 2208 + 2381
+    assert {sentence.genre for sentence in parts["test"]} == {"FT", "SM", "WA"}
+
+
 # Table 2 of the ROCLING-2022 overview. Its file has three more B-TIME tags than its 194.
 PUBLISHED_2022 = {
     "BODY": 5315,
