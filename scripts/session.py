@@ -21,7 +21,8 @@ What `python -m spacy` shows of `crf_ner`, on the ROCLING corpora. `python scrip
 these commands after
 
 ```bash
-python -m spacy project run all . --vars.corpus rocling --vars.raw FOLDER --vars.config mamba_crf
+python -m spacy project run all . --vars.corpus rocling --vars.raw FOLDER \\
+    --vars.config mamba_crf
 python -m spacy project run partial . --vars.corpus rocling --vars.raw FOLDER --vars.config mamba_crf
 python -m spacy project run all . --vars.corpus rocling --vars.raw FOLDER --vars.config cnn_crf
 ```

@@ -41,17 +41,19 @@ def CharNgramEmbedFolded(
     fold_width: bool = True,
     fold_script: bool = False,
     ngram_dropout: float = 0.0,
+    mask_rate: float = 0.0,
 ) -> Model[list[Doc], list[Floats2d]]:
     """spacy_mamba_crf.CharNgramEmbed.v2: as v1, but what is folded is folded in all tables.
 
     width, rows, edge_rows, attr, ngram_dropout: as in v1. fold_width: full-width forms count as
     plain ones, in prefixes, suffixes and shapes, too. fold_script: Traditional Chinese characters
     count as the Simplified one (OpenCC's tw2s, one by one), so that a pipeline trained on either
-    script reads both. The docs stay as they are. Output: (token, width) a doc. Raises ValueError as
-    v1 does.
+    script reads both. mask_rate: in training, the share of tokens that are hidden, with all n-grams
+    that they are part of, as mamba-pretrain hides them. The docs stay as they are. Output: (token,
+    width) a doc. Raises ValueError as v1 does, or if mask_rate is not in [0, 1).
     """
     folding = Folding(width=fold_width, script=fold_script, edges=True)
-    return _ngram_tables(width, rows, edge_rows, attr, folding, ngram_dropout)
+    return _ngram_tables(width, rows, edge_rows, attr, folding, ngram_dropout, mask_rate)
 
 
 def _ngram_tables(
@@ -61,11 +63,13 @@ def _ngram_tables(
     attr: str,
     folding: Folding,
     ngram_dropout: float,
+    mask_rate: float = 0.0,
 ) -> Model[list[Doc], list[Floats2d]]:
     check_attr(attr)
     check_positive("CharNgramEmbed", width=width)
-    if not 0 <= ngram_dropout < 1:
-        raise ValueError(f"CharNgramEmbed: ngram_dropout = {ngram_dropout} is not in [0, 1).")
+    for name, share in {"ngram_dropout": ngram_dropout, "mask_rate": mask_rate}.items():
+        if not 0 <= share < 1:
+            raise ValueError(f"CharNgramEmbed: {name} = {share} is not in [0, 1).")
     if len(rows) > 3 or any(n < 0 for n in [*rows, edge_rows]) or not any([*rows, edge_rows]):
         raise ValueError(
             f"CharNgramEmbed: rows = {rows} and edge_rows = {edge_rows} must be up to three table "
@@ -78,7 +82,7 @@ def _ngram_tables(
             tables.append((NgramKeys(order), HashedRows(width, size, order, dropout)))
     if edge_rows:
         tables.append((EdgeKeys(), HashedRows(width, edge_rows, 0)))
-    return SumOfTables(tables, width, attr, folding)
+    return SumOfTables(tables, width, attr, folding, mask_rate)
 
 
 def LexiconEmbed(

@@ -10,7 +10,7 @@ from thinc.api import Model, add, chain, uniform_init
 from thinc.types import Floats2d, Ints1d, Ints2d
 from thinc.util import partial
 
-from .token_keys import N_AFFIXES, Folding, TokenBatch
+from .token_keys import N_AFFIXES, Folding, TokenBatch, hide_tokens
 
 if TYPE_CHECKING:  # Numba is imported with the kernels, at their first use
     from ..pytorch.hashed_rows import Rows
@@ -66,10 +66,12 @@ def SumOfTables(
     width: int,
     attr: str,
     folding: Folding,
+    mask_rate: float = 0.0,
 ) -> Model[list[Doc], list[Floats2d]]:
     """The sum of the tables' rows, one (token, width) array a doc.
 
-    tables: layers of keys, each with its HashedRows. attr, folding: see TokenBatch. On a GPU the
+    tables: layers of keys, each with its HashedRows. attr, folding: see TokenBatch. mask_rate: in
+    training, the share of tokens that are hidden. On a GPU the
     layers run one by one; on a CPU, kernels do the same, a block of tokens at a time.
     """
     chains: list[Model] = [chain(keys, rows) for keys, rows in tables]
@@ -84,6 +86,7 @@ def SumOfTables(
             "fold_width": folding.width,
             "fold_script": folding.script,
             "fold_edges": folding.edges,
+            "mask_rate": mask_rate,
         },
     )
 
@@ -169,6 +172,8 @@ def _batch(model: Model, docs: list[Doc]) -> TokenBatch:
 
 
 def _sum_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:
+    if is_train and model.attrs["mask_rate"]:
+        docs = hide_tokens(docs, model.attrs["mask_rate"])
     tokens = _batch(model, docs)
     if model.ops.xp is np:
         Y, backprop = _run_kernels(model, tokens, is_train)

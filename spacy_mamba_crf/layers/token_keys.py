@@ -13,6 +13,8 @@ from spacy.tokens import Doc
 
 from .chinese_script import simplified
 
+# Stands for a token that is hidden. A private-use character: no text has it.
+MASK = "\ue000"
 # Edges of a string: prefixes and suffixes of up to three characters.
 N_AFFIXES = 6
 # An n-gram that reaches over the end of a doc sees this key; none reaches further than BORDER.
@@ -122,6 +124,17 @@ class TokenBatch:
     def _attribute(self, attr: str) -> np.ndarray:
         arrays = [doc.to_array(attr).astype("uint64", copy=False).reshape(-1) for doc in self.docs]
         return np.concatenate(arrays) if arrays else np.zeros(0, dtype="uint64")
+
+
+def hide_tokens(docs: list[Doc], rate: float) -> list[Doc]:
+    """Copies of the docs, in which each token is replaced by MASK with this probability."""
+    lengths = [len(doc) for doc in docs]
+    hidden = np.random.uniform(size=sum(lengths)) < rate
+    copies = []
+    for doc, own in zip(docs, np.split(hidden, np.cumsum(lengths)[:-1])):
+        words = [MASK if hide else token.text for token, hide in zip(doc, own.tolist())]
+        copies.append(Doc(doc.vocab, words=words))
+    return copies
 
 
 class _PerString:

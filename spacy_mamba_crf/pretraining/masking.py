@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# A private-use character: no text has it, and every tokenizer's vocabulary takes it.
-MASK = "\ue000"
+from ..layers.token_keys import MASK
+
 # Of the tokens to predict, so many are masked and so many replaced by any word; the rest stay as
 # they are (Devlin et al. 2019, sec. 3.1).
 _MASKED, _REPLACED = 0.8, 0.1

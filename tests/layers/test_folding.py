@@ -11,6 +11,8 @@ from thinc.api import fix_random_seed, get_current_ops
 
 from spacy_mamba_crf.architectures import CharNgramEmbed, CharNgramEmbedFolded
 from spacy_mamba_crf.layers.chinese_script import simplified
+from spacy_mamba_crf.layers.token_keys import hide_tokens
+from spacy_mamba_crf.pretraining.masking import MASK
 
 VOCAB = spacy.blank("zh").vocab
 TRADITIONAL = "頭髮乾燥，請檢查臺灣與台灣的藥物著色"
@@ -92,6 +94,23 @@ def test_a_saved_embedding_folds_as_before():
     loaded = CharNgramEmbedFolded(8, [50, 50, 50], edge_rows=50, fold_script=True)
     loaded.from_bytes(embed.to_bytes())
     np.testing.assert_array_equal(vectors(loaded, "头发")[0], vectors(embed, "頭髮")[0])
+
+
+@pytest.mark.parametrize("mask_rate", [0.0, 0.4])
+def test_hidden_tokens_hide_from_their_neighbours_in_training_only(mask_rate):
+    embed = embedder(mask_rate=mask_rate)
+    doc = Doc(VOCAB, words=list("血壓高" * 200))
+    np.random.seed(0)
+    (seen,), _ = embed([doc], is_train=True)
+    (expected,) = embed.predict([doc])
+    changed = (np.abs(seen - expected) > 1e-6).any(axis=1).mean()
+    # A token stays as it is if none of five, two at each side and itself, is hidden: 0.6 ** 5.
+    assert changed == pytest.approx(1 - (1 - mask_rate) ** 5, abs=0.03)
+
+
+def test_a_hidden_token_is_that_of_pretraining():
+    hidden, masked = hide_tokens([Doc(VOCAB, words=["甲"])], 0.999999), MASK
+    assert [token.text for token in hidden[0]] == [masked]
 
 
 def test_kernels_and_layers_fold_alike():
