@@ -23,7 +23,8 @@ these commands after
 ```bash
 python -m spacy project run all . --vars.corpus rocling --vars.raw FOLDER \\
     --vars.config mamba_crf
-python -m spacy project run partial . --vars.corpus rocling --vars.raw FOLDER --vars.config mamba_crf
+python -m spacy project run partial . --vars.corpus rocling --vars.raw FOLDER \\
+    --vars.config mamba_crf
 python -m spacy project run all . --vars.corpus rocling --vars.raw FOLDER --vars.config cnn_crf
 ```
 
