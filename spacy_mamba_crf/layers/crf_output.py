@@ -21,14 +21,20 @@ _PARAMS = ("transitions", "start", "end")
 _ROWS_AT_ONCE = 128 * ROWS
 
 
-def Emissions(nO: int | None = None, nI: int | None = None) -> Model[Floats2d, Floats2d]:
-    """A linear layer that starts at 0, but for O's bias: (token, nI) -> (token, nO)."""
+def Emissions(
+    nO: int | None = None, nI: int | None = None, scale: float = 1.0
+) -> Model[Floats2d, Floats2d]:
+    """A linear layer that starts at 0, but for O's bias: (token, nI) -> (token, nO).
+
+    Its weights are stored divided by `scale`, as in TransitionScores.
+    """
     return Model(
         "emissions",
         _emissions_forward,
         init=_emissions_init,
         dims={"nO": nO, "nI": nI},
         params={"W": None, "b": None},
+        attrs={"scale": scale},
     )
 
 
@@ -110,7 +116,7 @@ def _enlarged(layer: Model, nO: int) -> Model:
     """A layer with more tags, a new one since optimizers keep moments and averages by layer."""
     new: Model
     if layer.name == "emissions":
-        new = Emissions(nO, layer.get_dim("nI"))
+        new = Emissions(nO, layer.get_dim("nI"), **layer.attrs)
     else:
         new = TransitionScores(nO, **layer.attrs)
     new.initialize()
@@ -158,23 +164,25 @@ def _emissions_init(model: Model, X=None, Y=None) -> None:
     nO, nI = model.get_dim("nO"), model.get_dim("nI")
     model.set_param("W", model.ops.alloc2f(nO, nI))
     b = model.ops.alloc1f(nO)
-    b[0] = 1.0  # before it has learnt anything, a tagger finds nothing: tag 0 is O
+    # Before it has learnt anything, a tagger finds nothing: tag 0 is O.
+    b[0] = 1.0 / model.attrs["scale"]
     model.set_param("b", b)
 
 
 def _emissions_forward(model: Model, X: Floats2d, is_train: bool) -> tuple[Floats2d, Callable]:
+    scale = model.attrs["scale"]
     W = xp2torch(model.get_param("W"))
     b = xp2torch(model.get_param("b"))
     x = xp2torch(X)
 
     def backprop(dY: Floats2d) -> Floats2d:
-        dy = xp2torch(dY)
+        dy = xp2torch(dY) * scale
         model.inc_grad("b", cast(FloatsXd, torch2xp(dy.sum(0))))
         model.inc_grad("W", cast(FloatsXd, torch2xp(dy.T @ x)))
         return cast(Floats2d, torch2xp(dy @ W))
 
     with torch.no_grad():
-        return cast(Floats2d, torch2xp(_linear(x, W, b))), backprop
+        return cast(Floats2d, torch2xp(_linear(x, W * scale, b * scale))), backprop
 
 
 def _linear(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -83,6 +83,35 @@ def test_emissions_compute_as_thincs_linear_layer_forward_and_backward():
         np.testing.assert_allclose(ours.get_grad(name), theirs.get_grad(name), rtol=1e-5)
 
 
+def test_a_step_moves_scaled_emissions_that_much_further():
+    plain, scaled = Emissions(4, 3).initialize(), Emissions(4, 3, scale=5.0).initialize()
+    X, dY = random_array(5, 3, seed=3), random_array(5, 4, seed=4)
+    before = scaled.predict(X)
+    np.testing.assert_allclose(before, plain.predict(X), rtol=1e-6)
+    changes = []
+    for layer in (plain, scaled):
+        _, backprop = layer(X, True)
+        backprop(dY)
+        # Adam's first step is the learning rate by the gradient's sign, whatever its size.
+        layer.finish_update(Adam(0.001, L2=0.0, grad_clip=0.0))
+        changes.append(layer.predict(X) - before)
+    np.testing.assert_allclose(changes[1], 5 * changes[0], rtol=1e-3, atol=1e-6)
+
+
+def test_the_gradient_of_scaled_emissions_is_that_of_a_linear_layer():
+    ours, theirs = Emissions(4, 3, scale=5.0).initialize(), Linear(4, 3).initialize()
+    W, b = random_array(4, 3, seed=1), random_array(4, seed=2)
+    for layer, factor in ((ours, 1.0), (theirs, 5.0)):
+        layer.set_param("W", W * factor)
+        layer.set_param("b", b * factor)
+    X, dY = random_array(5, 3, seed=3), random_array(5, 4, seed=4)
+    (Y, backprop), (expected, their_backprop) = ours(X, True), theirs(X, True)
+    np.testing.assert_allclose(Y, expected, rtol=1e-5)
+    np.testing.assert_allclose(backprop(dY), their_backprop(dY), rtol=1e-5)
+    for name in ("W", "b"):
+        np.testing.assert_allclose(ours.get_grad(name), 5 * theirs.get_grad(name), rtol=1e-5)
+
+
 def test_emissions_take_their_input_width_from_a_sample():
     layer = Emissions(2)
     layer.initialize(X=random_array(3, 7))
