@@ -47,8 +47,8 @@ def main(
 
 
 def _print(outcome: Outcome) -> None:
-    f1 = "" if outcome.f1 is None else f", {outcome.seconds / 60:.1f} min"
-    msg.info(f"{outcome.system}, seed {outcome.seed}: {outcome.status}{f1} {outcome.reason}")
+    took = f"{outcome.seconds / 60:.1f} min"
+    msg.info(f"{outcome.system}, seed {outcome.seed}: {outcome.status}, {took} {outcome.reason}")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from .failures import failing_clearly
 
 
 def annotate(
-    output: Annotated[Path, typer.Argument(help="DocBin file (.spacy) to write")],
     texts: Annotated[list[Path], typer.Argument(help=".txt, .jsonl, .xz of them, or .spacy files")],
+    output: Annotated[Path, typer.Argument(help="DocBin file (.spacy) to write")],
     model: Annotated[list[str], typer.Option("--model", "-m", help="Trained pipeline; repeatable")],
     component: Annotated[
         str | None, typer.Option("--component", "-c", help="Which crf_ner, the last if not given")
@@ -39,6 +39,8 @@ def annotate(
         from ..pipeline.silver import annotate as annotated
 
         check_raw_files(texts)
+        if output.suffix != ".spacy" or output in texts:
+            raise ValueError(f"{output} is not a .spacy file to write beside the texts; name one.")
         pipelines = [spacy.load(path) for path in model]
         docs = annotated(pipelines, raw_docs(texts, pipelines[0]), certain, component)
         if not keep_empty:
@@ -51,7 +53,7 @@ def annotate(
             tokens += len(doc)
             unknown += sum(not token.ent_iob for token in doc)
         if not len(docbin):
-            raise ValueError("There is no doc with an entity; give other texts, or --keep-empty.")
+            raise ValueError("No entity was found in these texts; give others.")
         write_bytes(output, docbin.to_bytes())
     msg.good(
         f"Wrote {output}: {len(docbin)} docs, {entities} entities, "

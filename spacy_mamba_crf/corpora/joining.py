@@ -12,7 +12,9 @@ Reader = Callable[[Language], Iterable[Example]]
 
 
 def join_docs(vocab: Vocab, docs: Sequence[Doc], separator: str = "") -> Doc:
-    """One doc of the tokens of several, with their entities, labels of missing ones included.
+    """One doc of the tokens of several, with their entities, and gaps where nothing is known.
+
+    No other annotation (tags, heads, span groups) is taken over.
 
     separator: a token between them, outside any entity; "" for none. The first doc's user_data is
     that of the result. Where the words of any doc have unknown spaces, so have those of the result.

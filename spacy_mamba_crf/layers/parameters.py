@@ -36,7 +36,7 @@ def parameters(model: Model) -> Iterator[Parameter]:
 
 
 def gradients(model: Model) -> list[torch.Tensor]:
-    """The gradient of each parameter, to be changed in place; one that is missing becomes 0."""
+    """The gradient of each parameter that learns, to be changed in place; 0 where it is missing."""
     found: list[torch.Tensor] = []
     for node in model.walk():
         for name in node.param_names:
@@ -48,6 +48,8 @@ def gradients(model: Model) -> list[torch.Tensor]:
             module = getattr(shim, "_model", None)
             if isinstance(module, torch.nn.Module):
                 for tensor in module.parameters():
+                    if not tensor.requires_grad:  # frozen: without a gradient it stays as it is
+                        continue
                     if tensor.grad is None:
                         tensor.grad = torch.zeros_like(tensor)
                     found.append(tensor.grad)

@@ -1,6 +1,6 @@
 """The weights of a pretrained tok2vec in one safetensors file: float32, float16 or int8.
 
-Matrices in int8 have a float16 scale for each row; vectors stay float32, they are small. What the
+Matrices in int8 have a scale for each row; vectors stay float32, they are small. What the
 tok2vec must look like is written beside, so that a file is never loaded into another.
 """
 
@@ -16,7 +16,7 @@ from .parameters import load_weights, weights
 
 PRECISIONS = ("float32", "float16", "int8")
 _FORMAT = "spacy-mamba-crf tok2vec 1"
-_SCALE = ".scale"
+_SCALE = "scale/"
 # Settings that change how a tok2vec is run or trained, not what its weights mean.
 _FREE = {"ngram_dropout", "mask_rate", "cpu_precision", "mixed_precision", "block_size"}
 
@@ -69,8 +69,8 @@ def read_file(path: Path) -> Tok2VecFile:
             f"{path} is no file of a pretrained tok2vec; make one with "
             "`python -m spacy mamba-pretrain`."
         )
-    names = [name for name in tensors if not name.endswith(_SCALE)]
-    unpacked = {name: _unpacked(tensors[name], tensors.get(name + _SCALE)) for name in names}
+    names = [name for name in tensors if not name.startswith(_SCALE)]
+    unpacked = {name: _unpacked(tensors[name], tensors.get(_SCALE + name)) for name in names}
     return Tok2VecFile(unpacked, json.loads(metadata["settings"]), json.loads(metadata["facts"]))
 
 
@@ -99,16 +99,16 @@ def _packed(name: str, values: np.ndarray, precision: str) -> dict[str, np.ndarr
         return {name: values.astype("float16")}
     rows = values.reshape(len(values), -1)
     largest = np.abs(rows).max(axis=1, keepdims=True)
-    scale = (np.maximum(largest, 1e-6) / 127).astype("float16")
-    quantized = np.clip(np.rint(rows / scale.astype("float32")), -127, 127).astype("int8")
-    return {name: quantized.reshape(values.shape), name + _SCALE: scale[:, 0]}
+    scale = np.where(largest > 0, largest, 1) / np.float32(127)
+    quantized = np.clip(np.rint(rows / scale), -127, 127).astype("int8")
+    return {name: quantized.reshape(values.shape), _SCALE + name: scale[:, 0]}
 
 
 def _unpacked(values: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
     unpacked = values.astype("float32")
     if scale is None:
         return unpacked
-    return unpacked * scale.astype("float32").reshape(-1, *[1] * (values.ndim - 1))
+    return unpacked * scale.reshape(-1, *[1] * (values.ndim - 1))
 
 
 def _differences(theirs: Any, ours: Any, key: str = "tok2vec") -> list[tuple[str, Any, Any]]:

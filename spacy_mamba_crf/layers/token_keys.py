@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 
 from .chinese_script import simplified
 
-# Stands for a token that is hidden. A private-use character: no text has it.
+# Stands for a token that is hidden: a private-use character.
 MASK = "\ue000"
 # Edges of a string: prefixes and suffixes of up to three characters.
 N_AFFIXES = 6

@@ -39,7 +39,14 @@ class TorchShim(PyTorchShim):
         step: Any = _with_own_gradient(optimizer)
         if isinstance(optimizer, Optimizer):
             step = _SelectiveDecay(optimizer, self.no_decay)
+        before = [(parameter, parameter.data) for parameter in self._model.parameters()]
         super().finish_update(step)
+        # thinc passes each parameter to numpy and back, as one more view of the same memory that
+        # keeps the last one alive: in a long training they add up to gigabytes.
+        for parameter, data in before:
+            if parameter.data_ptr() != data.data_ptr():
+                data.copy_(parameter.data)
+            parameter.data = data
 
     @contextlib.contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

@@ -23,17 +23,21 @@ def annotate(
     """Copies of the docs with what the recognisers agree on.
 
     The probability of a span is the mean over the pipelines' crf_ner components (all of the name
-    `component`, the last if None). Entities are the spans of at least `certain`, in (0.5, 1];
-    tokens of other spans of at least 1 - certain have no annotation; the rest is outside of
-    entities. Training on the result is self-training, or, from several, distillation. Raises
-    ValueError for a pipeline without such a component, or labels that are not those of the first.
+    `component`, the last if None). Entities are the spans of at least `certain`, in (0.5, 0.99];
+    other tokens that are in an entity with more than 1 - certain have no annotation; the rest is
+    outside of entities. Training on the result is self-training, or, from several, distillation.
+    Raises ValueError for a pipeline without such a component, or with other labels than the first.
     """
-    if not 0.5 < certain <= 1:
-        raise ValueError(f"certain = {certain} is not in (0.5, 1].")
+    if not 0.5 < certain <= 1 - _FLOOR:
+        raise ValueError(f"certain = {certain} is not in (0.5, {1 - _FLOOR}].")
     recognisers = [_recogniser(nlp, component) for nlp in pipelines]
-    labels = [set(recogniser.labels) for recogniser in recognisers]
-    if any(other != labels[0] for other in labels):
-        raise ValueError("The pipelines' recognisers know different labels; take ones of one kind.")
+    for number, recogniser in enumerate(recognisers[1:], start=2):
+        different = set(recogniser.labels) ^ set(recognisers[0].labels)
+        if different:
+            raise ValueError(
+                f"Pipelines 1 and {number} know different labels ({', '.join(sorted(different))} "
+                "only one of them); take pipelines of one kind."
+            )
     for batch in minibatch(docs, batch_size):
         found = [_spans(nlp, recogniser, batch) for nlp, recogniser in zip(pipelines, recognisers)]
         for number, doc in enumerate(batch):
@@ -72,10 +76,11 @@ def _means(found: Sequence[Sequence[PredictedEntity]]) -> list[PredictedEntity]:
 
 
 def _annotated(doc: Doc, spans: list[PredictedEntity], certain: float) -> Doc:
-    tags = ["O"] * len(doc)
+    inside = [0.0] * len(doc)  # the probability of each token to be in an entity
     for start, end, _, prob in spans:
-        if prob is None or prob >= 1 - certain:
-            tags[start:end] = [""] * (end - start)
+        for token in range(start, end):
+            inside[token] += prob or 0.0
+    tags = ["" if prob > 1 - certain else "O" for prob in inside]
     for start, end, label, _ in select(spans, certain):
         tags[start:end] = [f"I-{label}"] * (end - start)
         tags[start] = f"B-{label}"

@@ -29,16 +29,6 @@ class MaskedModel:
         self.head = TorchShim(head, NO_WEIGHT_DECAY)
         self.model: Model = Model("masked_tokens", _no_forward, layers=[tok2vec], shims=[self.head])
 
-    def set_bf16(self, bf16: bool) -> None:
-        """Multiply in bfloat16 on a CPU, gradients included."""
-        for node in self.model.walk():
-            for shim in node.shims:
-                module = getattr(shim, "_model", None)
-                layers = module.modules() if isinstance(module, torch.nn.Module) else ()
-                for layer in layers:
-                    if isinstance(layer, Linear):
-                        layer.bf16_training = bf16
-
     def learn(self, batch: MaskedBatch, n_targets: int) -> float:
         """Add the gradient of the batch's loss over n_targets; returns the loss, summed (nats)."""
         docs = self._docs(batch)
@@ -68,6 +58,17 @@ class MaskedModel:
 
     def _docs(self, batch: MaskedBatch) -> list[Doc]:
         return [Doc(self.vocab, words=words) for words in batch.words]
+
+
+def set_bf16(model: Model, bf16: bool) -> None:
+    """Whether to multiply in bfloat16 on a CPU in training, gradients included."""
+    for node in model.walk():
+        for shim in node.shims:
+            module = getattr(shim, "_model", None)
+            layers = module.modules() if isinstance(module, torch.nn.Module) else ()
+            for layer in layers:
+                if isinstance(layer, Linear):
+                    layer.bf16_training = bf16
 
 
 def _no_forward(model: Model, X: Any, is_train: bool) -> Any:

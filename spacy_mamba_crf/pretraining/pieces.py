@@ -1,6 +1,7 @@
 """Raw text cut into pieces, kept on disk, so that they can be read in any order."""
 
 import mmap
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,10 +11,13 @@ import numpy as np
 from spacy.tokens import Doc
 
 from ..files import replacing
+from ..layers.token_keys import MASK
 
-# Between the tokens of a piece. In a token, this control character becomes a space.
+# Between the tokens of a piece.
 _SEPARATOR = "\x1f"
 _LINE = "\n"
+# What these stand for a text must not have: in a token, they become spaces.
+_NEVER = str.maketrans({_SEPARATOR: " ", MASK: " "})
 # Every such piece is held out, until there are this many tokens to measure perplexity on.
 _EVERY = 50
 _ENOUGH = 100_000
@@ -28,10 +32,14 @@ class PieceTable(NamedTuple):
 
 
 class Pieces:
-    """Pieces of text as lists of words. The text is mapped into memory, not read into it."""
+    """Pieces of text as lists of words. The text is mapped into memory, not read into it.
 
-    def __init__(self, path: Path, table: PieceTable):
+    crc32: of the text.
+    """
+
+    def __init__(self, path: Path, table: PieceTable, crc32: int):
         self.table = table
+        self.crc32 = crc32
         self._file = open(path, "rb")
         self._text = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -58,12 +66,13 @@ def write_pieces(
     """
     offsets, tokens, held_out = [0], [], []
     counts: Counter[str] = Counter()
-    held_out_tokens = 0
+    held_out_tokens = crc32 = 0
     generator = np.random.default_rng(seed)
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         for words in _cut(docs, piece_tokens, max_tokens, generator):
             data = _SEPARATOR.join(words).encode("utf-8")
             stream.write(data)
+            crc32 = zlib.crc32(data, crc32)
             offsets.append(offsets[-1] + len(data))
             tokens.append(len(words))
             held_out.append(len(tokens) % _EVERY == 0 and held_out_tokens < _ENOUGH)
@@ -77,7 +86,7 @@ def write_pieces(
                 f"{piece_tokens}, of which one is held out; give more text."
             )
     table = PieceTable(np.array(offsets), np.array(tokens), np.array(held_out))
-    return Pieces(path, table), counts
+    return Pieces(path, table, crc32), counts
 
 
 def _cut(
@@ -91,7 +100,7 @@ def _cut(
     piece: list[str] = []
     goal = _goal(generator, piece_tokens)
     for doc in docs:
-        words = [token.text.replace(_SEPARATOR, " ") for token in doc]
+        words = [token.text.translate(_NEVER) for token in doc]
         words = words if max_tokens is None else words[: max_tokens - total]
         total += len(words)
         if piece:

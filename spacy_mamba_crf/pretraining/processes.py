@@ -18,19 +18,12 @@ class Processes(NamedTuple):
 
     def add_up(self, tensors: list[Tensor]) -> None:
         """Replace each tensor by its sum over the processes, in one message."""
-        if self.size == 1:
-            return
         flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
         dist.all_reduce(flat)
         start = 0
         for tensor in tensors:
             tensor.copy_(flat[start : start + tensor.numel()].view_as(tensor))
             start += tensor.numel()
-
-    def wait(self) -> None:
-        """Until every process is here."""
-        if self.size > 1:
-            dist.barrier()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from ..layers.parameters import gradients
 from ..layers.tok2vec_file import write_tok2vec
 from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from .masking import Masker
-from .model import MaskedModel
+from .model import MaskedModel, set_bf16
 from .pieces import Pieces, write_pieces
 from .processes import Processes
 from .settings import PretrainSettings
@@ -58,10 +58,15 @@ def pretrain(
     tok2vec: of a pipeline nlp, initialized; tok2vec_settings: its part of the config; docs: the raw
     text, the same in every process; facts: about the text, for the file. resume: go on from the
     folder's checkpoint, if there is one, with the result of a training that was never interrupted.
-    Raises ValueError for settings that cannot be used or are not those of the checkpoint, or for
-    too little text.
+    Raises ValueError for settings that cannot be used or are not those of the checkpoint, for too
+    little text, or for a checkpoint where it is not to resume.
     """
     settings.check()
+    unfinished = folder / CHECKPOINT
+    if unfinished.is_file() and not resume:
+        raise ValueError(
+            f"{unfinished} is of an unfinished training: go on with it (--resume), or remove it."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _PIECES.format(processes.rank)
     pieces, counts = write_pieces(
@@ -70,6 +75,7 @@ def pretrain(
     try:
         training = _Training(nlp, tok2vec, pieces, counts, settings, processes)
         asked = {**asdict(settings), "tok2vec": tok2vec_settings, "text": training.summary()}
+        asked["processes"] = processes.size
         start = 0
         if resume:
             start = load_checkpoint(folder, training.masked.model, training.optimizer, asked)
@@ -78,6 +84,7 @@ def pretrain(
     finally:
         pieces.close()
         path.unlink()
+        set_bf16(tok2vec, False)
     about = {"perplexity": perplexity, "settings": asdict(settings), "text": training.summary()}
     found = Trained(folder / WEIGHTS, perplexity, {**(facts or {}), **about})
     if processes.rank == 0:
@@ -114,7 +121,7 @@ class _Training:
         )
         prior = np.log([predicted[norm] / self.n_tokens for norm in classes]).astype("float32")
         self.masked = MaskedModel(tok2vec, nlp.vocab, settings.hidden, prior)
-        self.masked.set_bf16(settings.bf16)
+        set_bf16(self.masked.model, settings.bf16)
         self.epochs = [self._batches(epoch) for epoch in range(settings.epochs)]
         self.optimizer = Adam(
             settings.learn_rate,
@@ -126,7 +133,8 @@ class _Training:
 
     def summary(self) -> dict[str, Any]:
         """What is read, as far as trainings on the same text have it in common."""
-        return {"tokens": self.n_tokens, "classes": len(self.masker.classes)}
+        crc32 = self.pieces.crc32
+        return {"tokens": self.n_tokens, "classes": len(self.masker.classes), "crc32": crc32}
 
     def run(self, folder: Path, start: int, asked: dict[str, Any]) -> None:
         """All steps after the first `start`, with a checkpoint every few minutes."""
@@ -179,10 +187,11 @@ class _Training:
         n_targets = max(len(batch.targets), 1)
         fix_random_seed((seed * self.processes.size + self.processes.rank) % 2**32)
         own = batch.share(self.processes.rank, self.processes.size)
-        loss = torch.zeros(1)
+        loss = torch.zeros(1, device=self.masked.head.device)
         if len(own.targets):
             loss += self.masked.learn(own, n_targets)
-        self.processes.add_up([*gradients(self.masked.model), loss])
+        if self.processes.size > 1:
+            self.processes.add_up([*gradients(self.masked.model), loss])
         self.optimizer.learn_rate = self._learn_rate(step)
         self.masked.model.finish_update(self.optimizer)
         return loss.item() / n_targets

@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import srsly
 import torch
-from thinc.api import ArgsKwargs
+from thinc.api import Adam, ArgsKwargs
 from torch import nn
 
 from spacy_mamba_crf.layers.torch_shim import TorchShim
@@ -62,3 +62,15 @@ def test_a_module_meant_for_half_precision_runs_in_full_on_a_cpu():
     half, full = TorchShim(module(), mixed_precision=True), TorchShim(module())
     x = ArgsKwargs((torch.ones(2, 3),), {})
     assert torch.equal(half.predict(x), full.predict(x))
+
+
+def test_updates_leave_parameters_in_the_memory_they_are_in():
+    """thinc would wrap it anew at each update, and keep every wrapper alive."""
+    layer = nn.Linear(3, 2)
+    shim, optimizer = TorchShim(layer), Adam(0.01)
+    storage, before = layer.weight.untyped_storage()._cdata, layer.weight.detach().clone()
+    for _ in range(3):
+        layer.weight.grad, layer.bias.grad = torch.ones(2, 3), torch.ones(2)
+        shim.finish_update(optimizer)
+        assert layer.weight.untyped_storage()._cdata == storage
+    assert not torch.equal(layer.weight.detach(), before)

@@ -67,11 +67,17 @@ def test_probabilities_are_means_over_the_pipelines():
 
 
 def test_different_labels_are_refused():
-    with pytest.raises(ValueError, match="different labels"):
+    with pytest.raises(ValueError, match=r"Pipelines 1 and 2 know different labels \(Y, Z"):
         annotated(pipeline_of(), pipeline_of(labels="XZ"))
 
 
-@pytest.mark.parametrize("certain", [0.5, 1.1])
+def test_many_small_doubts_about_a_token_are_one_doubt():
+    spans = [(0, end, "X", 0.09) for end in range(1, 6)]
+    # Tokens 0, 1 and 2 are in an entity with 0.45, 0.36 and 0.27; the doubt ends at 0.2.
+    assert annotated(pipeline_of(*spans)) == ["?", "?", "?", "O", "O", "O"]
+
+
+@pytest.mark.parametrize("certain", [0.5, 1.0])
 def test_a_share_that_is_none_is_refused(certain):
     with pytest.raises(ValueError, match=f"certain = {certain}"):
         annotated(pipeline_of(), certain=certain)

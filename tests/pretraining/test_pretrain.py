@@ -96,6 +96,28 @@ def test_an_interrupted_training_resumes_to_the_same_weights(text, tmp_path, mon
     assert all(np.array_equal(expected[name], resumed[name]) for name in expected)
 
 
+def test_an_unfinished_training_is_not_overwritten(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(training_module, "write_tok2vec", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(text, tmp_path / "out", replace(SETTINGS, epochs=1))
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is of an unfinished training"):
+        run(text, tmp_path / "out", replace(SETTINGS, epochs=1))
+
+
+def test_resuming_on_another_text_is_refused(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(training_module, "write_tok2vec", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(text, tmp_path / "out", replace(SETTINGS, epochs=1))
+    content = text.read_text(encoding="utf-8")
+    text.write_text(content[::-1].strip() + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"text = .*crc32"):
+        run(text, tmp_path / "out", replace(SETTINGS, epochs=1), resume=True)
+
+
 def test_resuming_with_other_settings_is_refused(text, tmp_path, monkeypatch):
     monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(training_module, "write_tok2vec", _interrupt)
