@@ -6,6 +6,7 @@ OTHER = "other"
 FAMILIES: dict[str, tuple[str, ...]] = {
     "Mamba": (
         "mamba_crf",
+        "mamba_crf_pretrained",
         "mamba",
         "mamba1_crf",
         "mamba1",
