@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 from typing import NamedTuple
 
 from ..evaluation.markdown import markdown_table
@@ -41,20 +42,19 @@ def read_ablations(folder: Path, only: Sequence[str] = ()) -> list[Ablation]:
 def write_table(plan: Plan, ablations: Sequence[Ablation], path: Path) -> None:
     """Write the table of what has been run, .md and .csv: scores are of the dev part."""
     runs = {system.name.rpartition("/")[2]: system for system in collect(plan)}
-    base = runs[BASE].mean(_dev_f1)
-    rows = [_row(ablation, runs[ablation.name], base) for ablation in ablations]
+    rows = [_row(ablation, runs[ablation.name], runs[BASE]) for ablation in ablations]
     write_text(path, markdown_table(_HEADER, rows) + "\n")
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("name", *_HEADER), *_plain(ablations, rows)])
     write_text(path.with_suffix(".csv"), text.getvalue())
 
 
-def _row(ablation: Ablation, system: SystemRuns, base: float | None) -> list[str]:
+def _row(ablation: Ablation, system: SystemRuns, base: SystemRuns) -> list[str]:
     f1, deviation = system.mean(_dev_f1), system.deviation(_dev_f1)
     if f1 is None:
         return [ablation.change, system.problem, "", "", "", ""]
     spread = "" if deviation is None else f" ± {deviation:.2f}"
-    difference = "" if base is None or ablation.name == BASE else f"{f1 - base:+.2f}"
+    difference = "" if ablation.name == BASE else _difference(system, base)
     parameters = system.mean(lambda result: result["parameters"] / 1e6)
     minutes = system.mean(lambda result: result["training"]["seconds"] / 60)
     return [
@@ -65,6 +65,16 @@ def _row(ablation: Ablation, system: SystemRuns, base: float | None) -> list[str
         f"{parameters:.1f}",
         f"{minutes:.1f}",
     ]
+
+
+def _difference(system: SystemRuns, base: SystemRuns) -> str:
+    """Mean difference over the seeds that both have."""
+    ours, theirs = (
+        {run.seed: score for run in side.runs if (score := _dev_f1(run.result)) is not None}
+        for side in (system, base)
+    )
+    differences = [ours[seed] - theirs[seed] for seed in ours.keys() & theirs.keys()]
+    return f"{mean(differences):+.2f}" if differences else ""
 
 
 def _plain(ablations: Sequence[Ablation], rows: Sequence[Sequence[str]]) -> list[list[str]]:

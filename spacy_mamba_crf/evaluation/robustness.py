@@ -47,8 +47,12 @@ def variants() -> dict[str, Callable[[Vocab, Sequence[Doc]], list[Doc]]]:
         "as they are": lambda vocab, docs: list(docs),
         "Simplified characters": lambda vocab, docs: _words(vocab, docs, _converter("tw2s")),
         "Traditional characters": lambda vocab, docs: _words(vocab, docs, _converter("s2tw")),
-        "full-width letters and digits": lambda vocab, docs: _words(vocab, docs, _full_width),
-        "half-width letters and digits": lambda vocab, docs: _words(vocab, docs, _half_width),
+        "full-width letters, digits, punctuation": lambda vocab, docs: _words(
+            vocab, docs, _full_width
+        ),
+        "half-width letters, digits, punctuation": lambda vocab, docs: _words(
+            vocab, docs, _half_width
+        ),
         "20 sentences a doc": lambda vocab, docs: _documents(vocab, docs, ""),
         "20 sentences a doc, a line each": lambda vocab, docs: _documents(vocab, docs, "\n"),
         "an emoji before and after": lambda vocab, docs: _edged(vocab, docs, _EMOJI),

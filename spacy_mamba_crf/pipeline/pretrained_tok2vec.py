@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spacy.language import Language
+from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.util import logger
 from thinc.api import Model
 
@@ -54,7 +55,13 @@ def tok2vec_of(nlp: Language, component: str) -> Model:
     model = getattr(nlp.get_pipe(component), "model", None)
     if not isinstance(model, Model):
         raise ValueError(f"The component {component!r} has no model.")
-    return model.get_ref("tok2vec") if "tok2vec" in model.ref_names else model
+    tok2vec = model.get_ref("tok2vec") if "tok2vec" in model.ref_names else model
+    if isinstance(tok2vec, Tok2VecListener):
+        raise ValueError(
+            f"The component {component!r} listens to {tok2vec.upstream_name!r}, whose tok2vec it "
+            "shares; name that component instead."
+        )
+    return tok2vec
 
 
 def tok2vec_settings(nlp: Language, component: str) -> dict[str, Any]:

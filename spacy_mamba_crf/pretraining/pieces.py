@@ -18,7 +18,7 @@ _SEPARATOR = "\x1f"
 _LINE = "\n"
 # What these stand for a text must not have: in a token, they become spaces.
 _NEVER = str.maketrans({_SEPARATOR: " ", MASK: " "})
-# Every such piece is held out, until there are this many tokens to measure perplexity on.
+# One piece of so many is held out at most, and about so many tokens, to measure perplexity on.
 _EVERY = 50
 _ENOUGH = 100_000
 
@@ -59,14 +59,14 @@ class Pieces:
 def write_pieces(
     docs: Iterable[Doc], path: Path, piece_tokens: int, max_tokens: int | None, seed: int
 ) -> tuple[Pieces, Counter[str]]:
-    """Cut the docs into pieces and write them, and count the words to train on.
+    """Cut the docs into pieces and write them, and count their words.
 
     Neighbouring docs are joined by line ends until a piece has as many tokens as a number drawn for
-    it, at most piece_tokens; longer docs are cut. Raises ValueError if none is held out.
+    it, at most piece_tokens; longer docs are cut. Held out are pieces from everywhere. Raises
+    ValueError if there are too few to hold one out.
     """
-    offsets, tokens, held_out = [0], [], []
+    offsets, tokens, crc32 = [0], [], 0
     counts: Counter[str] = Counter()
-    held_out_tokens = crc32 = 0
     generator = np.random.default_rng(seed)
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         for words in _cut(docs, piece_tokens, max_tokens, generator):
@@ -75,17 +75,15 @@ def write_pieces(
             crc32 = zlib.crc32(data, crc32)
             offsets.append(offsets[-1] + len(data))
             tokens.append(len(words))
-            held_out.append(len(tokens) % _EVERY == 0 and held_out_tokens < _ENOUGH)
-            if held_out[-1]:
-                held_out_tokens += len(words)
-            else:
-                counts.update(words)
-        if not any(held_out):
+            counts.update(words)
+        if len(tokens) < _EVERY:
             raise ValueError(
                 f"The text has {sum(tokens):,} tokens, too few for {_EVERY} pieces of up to "
                 f"{piece_tokens}, of which one is held out; give more text."
             )
-    table = PieceTable(np.array(offsets), np.array(tokens), np.array(held_out))
+    every = max(_EVERY, sum(tokens) // _ENOUGH)
+    held_out = np.arange(1, len(tokens) + 1) % every == 0
+    table = PieceTable(np.array(offsets), np.array(tokens), held_out)
     return Pieces(path, table, crc32), counts
 
 

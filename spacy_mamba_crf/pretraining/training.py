@@ -72,6 +72,7 @@ def pretrain(
     pieces, counts = write_pieces(
         docs, path, settings.piece_tokens, settings.max_tokens, settings.seed
     )
+    mask_rates = _set_mask_rates(tok2vec, {})
     try:
         training = _Training(nlp, tok2vec, pieces, counts, settings, processes)
         asked = {**asdict(settings), "tok2vec": tok2vec_settings, "text": training.summary()}
@@ -85,6 +86,7 @@ def pretrain(
         pieces.close()
         path.unlink()
         set_bf16(tok2vec, False)
+        _set_mask_rates(tok2vec, mask_rates)
     about = {"perplexity": perplexity, "settings": asdict(settings), "text": training.summary()}
     found = Trained(folder / WEIGHTS, perplexity, {**(facts or {}), **about})
     if processes.rank == 0:
@@ -109,7 +111,7 @@ class _Training:
         norms: Counter[str] = Counter()
         for word, count in counts.items():
             norms[nlp.vocab[word].norm_] += count
-        self.n_tokens = counts.total()
+        n_words = counts.total()
         predicted = {norm: count for norm, count in norms.items() if norm.strip()}
         frequent = sorted(predicted, key=lambda norm: (-predicted[norm], norm))
         classes = {norm: i for i, norm in enumerate(frequent[: settings.vocab_size])}
@@ -119,7 +121,7 @@ class _Training:
             settings.mask_rate,
             settings.mask_length,
         )
-        prior = np.log([predicted[norm] / self.n_tokens for norm in classes]).astype("float32")
+        prior = np.log([predicted[norm] / n_words for norm in classes]).astype("float32")
         self.masked = MaskedModel(tok2vec, nlp.vocab, settings.hidden, prior)
         set_bf16(self.masked.model, settings.bf16)
         self.epochs = [self._batches(epoch) for epoch in range(settings.epochs)]
@@ -133,8 +135,9 @@ class _Training:
 
     def summary(self) -> dict[str, Any]:
         """What is read, as far as trainings on the same text have it in common."""
-        crc32 = self.pieces.crc32
-        return {"tokens": self.n_tokens, "classes": len(self.masker.classes), "crc32": crc32}
+        tokens = int(self.pieces.table.tokens[self.pieces.numbers(False)].sum())
+        classes = len(self.masker.classes)
+        return {"tokens": tokens, "classes": classes, "crc32": self.pieces.crc32}
 
     def run(self, folder: Path, start: int, asked: dict[str, Any]) -> None:
         """All steps after the first `start`, with a checkpoint every few minutes."""
@@ -202,6 +205,19 @@ class _Training:
         warmup = min(self.settings.warmup_steps, steps // 2)
         share = (step + 1) / warmup if step < warmup else (steps - step) / (steps - warmup)
         return self.settings.learn_rate * share
+
+
+def _set_mask_rates(tok2vec: Model, rates: dict[int, float]) -> dict[int, float]:
+    """Set how much embeddings hide by themselves, by layer, 0 if not named; returns the old ones.
+
+    While tokens are hidden to be predicted, nothing else is.
+    """
+    before = {}
+    for node in tok2vec.walk():
+        if "mask_rate" in node.attrs:
+            before[node.id] = node.attrs["mask_rate"]
+            node.attrs["mask_rate"] = rates.get(node.id, 0.0)
+    return before
 
 
 def _groups(numbers: np.ndarray, tokens: np.ndarray, batch_tokens: int) -> list[np.ndarray]:

@@ -77,10 +77,11 @@ def test_the_table_has_means_deviations_and_differences(folder, tmp_path):
     rows = list(csv.DictReader((tmp_path / "table.csv").open()))
     # 70 and 80: mean 75, sample deviation sqrt(50) = 7.07.
     assert [row["strict F1, dev"] for row in rows] == ["75.00 ± 7.07", "73.00", "not run"]
-    assert [row["difference"] for row in rows] == ["", "-2.00", ""]
+    # Of seed 0 alone, which both have: 73 - 70.
+    assert [row["difference"] for row in rows] == ["", "+3.00", ""]
     assert [row["seeds"] for row in rows] == ["2", "1", ""]
     assert rows[0]["million parameters"] == "2.0" and rows[0]["minutes"] == "1.5"
-    assert "| less dropout | 73.00 | -2.00 |" in (tmp_path / "table.md").read_text()
+    assert "| less dropout | 73.00 | +3.00 |" in (tmp_path / "table.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 
+from spacy_mamba_crf.pretraining import pieces as pieces_module
 from spacy_mamba_crf.pretraining.masking import MASK, MaskedBatch, Masker
 from spacy_mamba_crf.pretraining.pieces import write_pieces
 
@@ -38,8 +39,7 @@ def test_nothing_is_lost_and_no_piece_is_too_long(tmp_path_factory, texts):
     )
     assert [len(words) for words in found] == pieces.table.tokens.tolist()
     assert max(map(len, found)) <= LONGEST
-    trained = [word for i in pieces.numbers(False) for word in found[i]]
-    assert counts.total() == len(trained)
+    assert counts.total() == sum(map(len, found))
     assert len(pieces.numbers(True)) + len(pieces.numbers(False)) == len(found)
     pieces.close()
 
@@ -58,6 +58,15 @@ def test_what_comes_after_max_tokens_is_not_read(folder):
     pieces, _ = write_pieces(make_docs(texts), folder / "p.txt", LONGEST, 1000, seed=0)
     words = [word for i in range(len(pieces.table.tokens)) for word in pieces[i]]
     assert sum(word != "\n" for word in words) == 1000
+
+
+def test_held_out_pieces_come_from_everywhere_and_are_few(folder, monkeypatch):
+    monkeypatch.setattr(pieces_module, "_ENOUGH", 300)
+    pieces, _ = write_pieces(make_docs(["甲乙丙丁"] * 5000), folder / "p.txt", LONGEST, None, 0)
+    held_out = pieces.numbers(True)
+    assert 200 < pieces.table.tokens[held_out].sum() < 400
+    middle = len(pieces.table.tokens) / 2
+    assert abs((held_out < middle).mean() - 0.5) < 0.1
 
 
 def test_hidden_tokens_are_what_is_to_be_predicted():

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import spacy
 from small_pipelines import CONFIG, LINES, SETTINGS, pipeline, settings, tok2vec, write_text
 
 from spacy_mamba_crf.corpora.raw_texts import raw_docs
 from spacy_mamba_crf.layers.parameters import weights
 from spacy_mamba_crf.layers.tok2vec_file import read_file
+from spacy_mamba_crf.pipeline.pretrained_tok2vec import tok2vec_of
 from spacy_mamba_crf.pretraining import PretrainSettings, pretrain
 from spacy_mamba_crf.pretraining import training as training_module
 
@@ -195,3 +197,28 @@ def test_the_command_says_what_is_wrong(text, config, tmp_path, arguments, messa
     assert message in " ".join((done.stdout + done.stderr).split())
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "tok2vec.safetensors").exists()
+
+
+def test_an_embeddings_own_masks_are_off_in_pretraining_and_back_after_it(text, tmp_path):
+    weights_by_rate = []
+    for rate in (0.0, 0.5):
+        nlp = pipeline()
+        embed = tok2vec(nlp).get_ref("embed")
+        embed.attrs["mask_rate"] = rate
+        docs = raw_docs([text], nlp)
+        asked = replace(SETTINGS, epochs=1)
+        pretrain(nlp, tok2vec(nlp), settings(nlp), docs, tmp_path / str(rate), asked)
+        assert embed.attrs["mask_rate"] == rate
+        weights_by_rate.append(weights(tok2vec(nlp)))
+    first, second = weights_by_rate
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_listener_is_refused_by_the_name_of_what_it_listens_to():
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("tok2vec")
+    model = {"@architectures": "spacy.Tok2VecListener.v1", "width": 96, "upstream": "*"}
+    tagger = {"@architectures": "spacy_mamba_crf.CRFTagger.v1", "tok2vec": model}
+    nlp.add_pipe("crf_ner", name="ner", config={"model": tagger})
+    with pytest.raises(ValueError, match="The component 'ner' listens to"):
+        tok2vec_of(nlp, "ner")
