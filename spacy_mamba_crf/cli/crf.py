@@ -167,15 +167,10 @@ def _load(
     import spacy
 
     from ..lexicon import Lexicon
+    from ..pipeline.queries import find_recogniser
 
     nlp = spacy.load(model, config=parse_config_overrides(list(overrides)))
-    able = [name for name, pipe in nlp.pipeline if hasattr(pipe, "n_best")]
-    if not able or component not in (None, *able):
-        raise ValueError(
-            f"{model} has no component {component or 'crf_ner'!r} that knows probabilities; its "
-            f"pipeline is {', '.join(nlp.pipe_names) or 'empty'}."
-        )
-    pipe: Any = nlp.get_pipe(component or able[-1])
+    pipe = find_recogniser(nlp, component, model)
     if lexicon is not None:
         pipe.lexicon = Lexicon.from_file(lexicon)
     return nlp, pipe

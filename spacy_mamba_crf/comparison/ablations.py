@@ -1,15 +1,13 @@
 """Variations of one config, each with one change: which there are, and what each is worth."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from ..evaluation.markdown import markdown_table
 from ..files import write_text
 from .collect import SystemRuns, collect
+from .layout import Table
 from .measures import strict_f1
 from .plan import Plan
 
@@ -43,10 +41,9 @@ def write_table(plan: Plan, ablations: Sequence[Ablation], path: Path) -> None:
     """Write the table of what has been run, .md and .csv: scores are of the dev part."""
     runs = {system.name.rpartition("/")[2]: system for system in collect(plan)}
     rows = [_row(ablation, runs[ablation.name], runs[BASE]) for ablation in ablations]
-    write_text(path, markdown_table(_HEADER, rows) + "\n")
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("name", *_HEADER), *_plain(ablations, rows)])
-    write_text(path.with_suffix(".csv"), text.getvalue())
+    named = [[ablation.name, *row] for ablation, row in zip(ablations, rows)]
+    write_text(path, Table(_HEADER, rows).to_markdown() + "\n")
+    write_text(path.with_suffix(".csv"), Table(("name", *_HEADER), named).to_csv())
 
 
 def _row(ablation: Ablation, system: SystemRuns, base: SystemRuns) -> list[str]:
@@ -75,10 +72,6 @@ def _difference(system: SystemRuns, base: SystemRuns) -> str:
     )
     differences = [ours[seed] - theirs[seed] for seed in ours.keys() & theirs.keys()]
     return f"{mean(differences):+.2f}" if differences else ""
-
-
-def _plain(ablations: Sequence[Ablation], rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [[ablation.name, *row] for ablation, row in zip(ablations, rows)]
 
 
 def _dev_f1(result) -> float | None:

@@ -11,6 +11,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from ..corpora.joining import entity_tags, join_docs
+from ..doc_copies import copy_tokens
 from .scorer import count_entities, summarise
 
 # Sentences that make one document.
@@ -32,7 +33,7 @@ def measure_robustness(nlp: Language, docs: Sequence[Doc]) -> list[Robustness]:
     results = []
     for name, change in variants().items():
         changed = change(nlp.vocab, docs)
-        examples = [Example(_blank(nlp.vocab, doc), doc) for doc in changed]
+        examples = [Example(copy_tokens(nlp.vocab, doc), doc) for doc in changed]
         predicted = nlp.pipe(example.predicted for example in examples)
         for example, doc in zip(examples, predicted):
             example.predicted = doc
@@ -88,13 +89,8 @@ def _words(vocab: Vocab, docs: Sequence[Doc], change: Callable[[str], str]) -> l
     for doc in docs:
         text = change(doc.text)
         words = [text[token.idx : token.idx + len(token)] for token in doc]
-        result.append(_like(vocab, doc, words))
+        result.append(copy_tokens(vocab, doc, words=words, ents=entity_tags(doc)))
     return result
-
-
-def _like(vocab: Vocab, doc: Doc, words: list[str]) -> Doc:
-    spaces = None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in doc]
-    return Doc(vocab, words=words, spaces=spaces, ents=entity_tags(doc))
 
 
 def _documents(vocab: Vocab, docs: Sequence[Doc], separator: str) -> list[Doc]:
@@ -108,9 +104,3 @@ def _documents(vocab: Vocab, docs: Sequence[Doc], separator: str) -> list[Doc]:
 def _edged(vocab: Vocab, docs: Sequence[Doc], edge: str) -> list[Doc]:
     outside = Doc(vocab, words=[edge], spaces=[False], ents=["O"])
     return [join_docs(vocab, [outside, doc, outside]) for doc in docs]
-
-
-def _blank(vocab: Vocab, doc: Doc) -> Doc:
-    """The tokens alone."""
-    spaces = None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in doc]
-    return Doc(vocab, words=[token.text for token in doc], spaces=spaces)

@@ -7,7 +7,9 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
+from ..doc_copies import copy_tokens
 from .decoding import PredictedEntity, select
+from .queries import find_recogniser
 
 # Spans less likely than this, to a recogniser, count as impossible to it.
 _FLOOR = 0.01
@@ -30,7 +32,10 @@ def annotate(
     """
     if not 0.5 < certain <= 1 - _FLOOR:
         raise ValueError(f"certain = {certain} is not in (0.5, {1 - _FLOOR}].")
-    recognisers = [_recogniser(nlp, component) for nlp in pipelines]
+    recognisers = [
+        find_recogniser(nlp, component, f"Pipeline {number}")
+        for number, nlp in enumerate(pipelines, start=1)
+    ]
     for number, recogniser in enumerate(recognisers[1:], start=2):
         different = set(recogniser.labels) ^ set(recognisers[0].labels)
         if different:
@@ -44,21 +49,9 @@ def annotate(
             yield _annotated(doc, _means([spans[number] for spans in found]), certain)
 
 
-def _recogniser(nlp: Language, component: str | None) -> Any:
-    able = [name for name, pipe in nlp.pipeline if hasattr(pipe, "likely_spans")]
-    if not able or component not in (None, *able):
-        raise ValueError(
-            f"A pipeline has no component {component or 'crf_ner'!r} that knows probabilities; it "
-            f"has {', '.join(nlp.pipe_names) or 'none'}."
-        )
-    return nlp.get_pipe(component or able[-1])
-
-
 def _spans(nlp: Language, recogniser: Any, docs: Sequence[Doc]) -> list[list[PredictedEntity]]:
     """What the recogniser thinks likely in each doc, after the components before it."""
-    copies: list[Doc] = [
-        Doc(nlp.vocab, words=[token.text for token in doc], spaces=_spaces(doc)) for doc in docs
-    ]
+    copies = [copy_tokens(nlp.vocab, doc) for doc in docs]
     for _, pipe in nlp.pipeline:
         if pipe is recogniser:
             break
@@ -84,9 +77,4 @@ def _annotated(doc: Doc, spans: list[PredictedEntity], certain: float) -> Doc:
     for start, end, label, _ in select(spans, certain):
         tags[start:end] = [f"I-{label}"] * (end - start)
         tags[start] = f"B-{label}"
-    words = [token.text for token in doc]
-    return Doc(doc.vocab, words=words, spaces=_spaces(doc), ents=tags)
-
-
-def _spaces(doc: Doc) -> list[bool] | None:
-    return None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in doc]
+    return copy_tokens(doc.vocab, doc, ents=tags)

@@ -44,7 +44,7 @@ def load_checkpoint(folder: Path, model: Model, optimizer: Optimizer, asked: dic
                 part, _, name = key.partition("/")
                 parts[part][name] = file.get_tensor(key)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is damaged ({error}); train without resuming.") from error
+        raise ValueError(f"{path} is damaged ({error}); remove it and begin again.") from error
     check_settings(path, json.loads(facts["asked"]), asked)
     load_weights(model, parts["weights"])
     load_optimizer_state(model, optimizer, parts["state"])

@@ -124,7 +124,7 @@ class _Training:
         prior = np.log([predicted[norm] / n_words for norm in classes]).astype("float32")
         self.masked = MaskedModel(tok2vec, nlp.vocab, settings.hidden, prior)
         set_bf16(self.masked.model, settings.bf16)
-        self.epochs = [self._batches(epoch) for epoch in range(settings.epochs)]
+        self.batches = [b for epoch in range(settings.epochs) for b in self._batches_of(epoch)]
         self.optimizer = Adam(
             settings.learn_rate,
             L2=settings.L2,
@@ -143,8 +143,7 @@ class _Training:
         """All steps after the first `start`, with a checkpoint every few minutes."""
         model = self.masked.model
         set_dropout_rate(model, self.settings.dropout)
-        batches = [batch for epoch in self.epochs for batch in epoch]
-        sizes = [int(self.pieces.table.tokens[batch].sum()) for batch in batches]
+        sizes = [int(self.pieces.table.tokens[batch].sum()) for batch in self.batches]
         first = self.processes.rank == 0
         saved = time.monotonic()
         with tqdm(
@@ -154,8 +153,8 @@ class _Training:
             unit_scale=True,
             disable=not first,
         ) as bar:
-            for step in range(start, len(batches)):
-                loss = self._step(step, batches[step])
+            for step in range(start, len(self.batches)):
+                loss = self._step(step)
                 bar.update(sizes[step])
                 bar.set_postfix(perplexity=f"{_exp(loss):.1f}", refresh=False)
                 if first and time.monotonic() - saved > _CHECKPOINT_SECONDS:
@@ -164,7 +163,7 @@ class _Training:
         set_dropout_rate(model, 0.0)
 
     def perplexity(self) -> float:
-        """Of the tokens masked in held-out text, the same ones for any model of the same text."""
+        """Of the tokens masked in held-out text, the same ones wherever text and settings are."""
         loss, n_targets = 0.0, 0
         generator = np.random.default_rng(_HELD_OUT_SEED)
         for numbers in _groups(
@@ -176,17 +175,17 @@ class _Training:
                 n_targets += len(batch.targets)
         return _exp(loss / max(n_targets, 1))
 
-    def _batches(self, epoch: int) -> list[np.ndarray]:
+    def _batches_of(self, epoch: int) -> list[np.ndarray]:
         """The numbers of the pieces of each update: all pieces, in an order of the epoch's own."""
         generator = np.random.default_rng((self.settings.seed, epoch))
         order = generator.permutation(self.pieces.numbers(False))
         return _groups(order, self.pieces.table.tokens, self.settings.batch_tokens)
 
-    def _step(self, step: int, numbers: np.ndarray) -> float:
-        """One update on the batch, of which each process has a part. Returns the mean loss."""
+    def _step(self, step: int) -> float:
+        """Update on the batch, of which each process has a part. Returns the mean loss."""
         seed = self.settings.seed * 1_000_003 + step
         generator = np.random.default_rng(seed)
-        batch = self.masker([self.pieces[number] for number in numbers], generator)
+        batch = self.masker([self.pieces[number] for number in self.batches[step]], generator)
         n_targets = max(len(batch.targets), 1)
         fix_random_seed((seed * self.processes.size + self.processes.rank) % 2**32)
         own = batch.share(self.processes.rank, self.processes.size)
@@ -201,7 +200,7 @@ class _Training:
 
     def _learn_rate(self, step: int) -> float:
         """Rising linearly over the warm-up, then falling linearly to 0 at the end."""
-        steps = sum(map(len, self.epochs))
+        steps = len(self.batches)
         warmup = min(self.settings.warmup_steps, steps // 2)
         share = (step + 1) / warmup if step < warmup else (steps - step) / (steps - warmup)
         return self.settings.learn_rate * share

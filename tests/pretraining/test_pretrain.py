@@ -56,6 +56,19 @@ def command(*arguments: object, processes: int = 1) -> subprocess.CompletedProce
     )
 
 
+def leave_unfinished(text: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch that is interrupted when all is done but the writing."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training_module, "_CHECKPOINT_SECONDS", 0.0)
+        patched.setattr(training_module, "write_tok2vec", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(text, folder, replace(SETTINGS, epochs=1))
+
+
 def test_masked_tokens_are_learnt_from_their_surroundings(text, tmp_path):
     found, _ = run(text, tmp_path / "out")
     # Eight tokens are equally frequent; what stands around a masked one gives it away.
@@ -99,21 +112,13 @@ def test_an_interrupted_training_resumes_to_the_same_weights(text, tmp_path, mon
 
 
 def test_an_unfinished_training_is_not_overwritten(text, tmp_path, monkeypatch):
-    monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0.0)
-    with monkeypatch.context() as patched:
-        patched.setattr(training_module, "write_tok2vec", _interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            run(text, tmp_path / "out", replace(SETTINGS, epochs=1))
+    leave_unfinished(text, tmp_path / "out", monkeypatch)
     with pytest.raises(ValueError, match=r"checkpoint\.safetensors is of an unfinished training"):
         run(text, tmp_path / "out", replace(SETTINGS, epochs=1))
 
 
 def test_resuming_on_another_text_is_refused(text, tmp_path, monkeypatch):
-    monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0.0)
-    with monkeypatch.context() as patched:
-        patched.setattr(training_module, "write_tok2vec", _interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            run(text, tmp_path / "out", replace(SETTINGS, epochs=1))
+    leave_unfinished(text, tmp_path / "out", monkeypatch)
     content = text.read_text(encoding="utf-8")
     text.write_text(content[::-1].strip() + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"text = .*crc32"):
@@ -121,16 +126,9 @@ def test_resuming_on_another_text_is_refused(text, tmp_path, monkeypatch):
 
 
 def test_resuming_with_other_settings_is_refused(text, tmp_path, monkeypatch):
-    monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(training_module, "write_tok2vec", _interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        run(text, tmp_path / "out", replace(SETTINGS, epochs=1))
+    leave_unfinished(text, tmp_path / "out", monkeypatch)
     with pytest.raises(ValueError, match=r"epochs = 2 \(was 1\)"):
         run(text, tmp_path / "out", replace(SETTINGS, epochs=2), resume=True)
-
-
-def _interrupt(*_):
-    raise KeyboardInterrupt
 
 
 def test_bfloat16_learns_as_well(text, tmp_path):
