@@ -1,7 +1,9 @@
 """Docs with the tokens of another and nothing else of it."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
@@ -20,3 +22,13 @@ def copy_tokens(
     texts = [token.text for token in doc] if words is None else list(words)
     spaces = None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in doc]
     return Doc(vocab, words=texts, spaces=spaces, ents=None if ents is None else list(ents))
+
+
+def copies_for(nlp: Language, component: Any, docs: Sequence[Doc]) -> list[Doc]:
+    """The docs' tokens as a pipeline gives them to one of its components."""
+    copies = [copy_tokens(nlp.vocab, doc) for doc in docs]
+    for _, pipe in nlp.pipeline:
+        if pipe is component:
+            break
+        copies = [pipe(copy) for copy in copies]
+    return copies

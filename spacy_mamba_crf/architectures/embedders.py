@@ -40,6 +40,7 @@ def CharNgramEmbedFolded(
     attr: str = "NORM",
     fold_width: bool = True,
     fold_script: bool = False,
+    fold_emoji: bool = False,
     ngram_dropout: float = 0.0,
     mask_rate: float = 0.0,
 ) -> Model[list[Doc], list[Floats2d]]:
@@ -48,11 +49,12 @@ def CharNgramEmbedFolded(
     width, rows, edge_rows, attr, ngram_dropout: as in v1. fold_width: full-width forms count as
     plain ones, in prefixes, suffixes and shapes, too. fold_script: Traditional Chinese characters
     count as the Simplified one (OpenCC's tw2s, one by one), so that a pipeline trained on either
-    script reads both. mask_rate: in training, the share of tokens that are hidden, with all n-grams
-    that they are part of, as mamba-pretrain hides them. The docs stay as they are. Output: (token,
+    script reads both. fold_emoji: all emoji count as one, so that a pipeline that has seen some
+    knows any. mask_rate: in training, the share of tokens that are hidden, with all n-grams that
+    they are part of, as mamba-pretrain hides them. The docs stay as they are. Output: (token,
     width) a doc. Raises ValueError as v1 does, or if mask_rate is not in [0, 1).
     """
-    folding = Folding(width=fold_width, script=fold_script, edges=True)
+    folding = Folding(width=fold_width, script=fold_script, edges=True, emoji=fold_emoji)
     return _ngram_tables(width, rows, edge_rows, attr, folding, ngram_dropout, mask_rate)
 
 

@@ -19,6 +19,9 @@ def mamba_pretrain(
     texts: Annotated[list[Path], typer.Argument(help=".txt, .jsonl, .xz of them, or .spacy files")],
     output: Annotated[Path, typer.Argument(help="Folder to write", file_okay=False)],
     component: Annotated[str, typer.Option(help="The one whose tok2vec is learnt")] = "ner",
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to begin with, of an earlier pretraining")
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Times that the text is read")] = 1,
     max_tokens: Annotated[int | None, typer.Option(help="Read no more than these")] = None,
     batch_tokens: Annotated[int, typer.Option(help="Of an update, all processes together")] = 8192,
@@ -62,7 +65,7 @@ def mamba_pretrain(
         )
         overrides = parse_config_overrides(ctx.args)
         trained = run(
-            config, overrides, texts, output, component, settings, precision, resume, gpu_id
+            config, overrides, texts, output, component, settings, precision, resume, gpu_id, start
         )
     if trained is not None:
         msg.info(f"Perplexity of masked tokens in held-out text: {trained.perplexity:.2f}")

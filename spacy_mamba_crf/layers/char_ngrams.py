@@ -86,6 +86,7 @@ def SumOfTables(
             "fold_width": folding.width,
             "fold_script": folding.script,
             "fold_edges": folding.edges,
+            "fold_emoji": folding.emoji,
             "mask_rate": mask_rate,
         },
     )

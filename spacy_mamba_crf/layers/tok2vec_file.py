@@ -18,7 +18,14 @@ PRECISIONS = ("float32", "float16", "int8")
 _FORMAT = "spacy-mamba-crf tok2vec 1"
 _SCALE = "scale/"
 # Settings that change how a tok2vec is run or trained, not what its weights mean.
-_FREE = {"ngram_dropout", "mask_rate", "cpu_precision", "mixed_precision", "block_size"}
+_FREE = {
+    "fold_emoji",
+    "ngram_dropout",
+    "mask_rate",
+    "cpu_precision",
+    "mixed_precision",
+    "block_size",
+}
 
 
 class Tok2VecFile(NamedTuple):

@@ -1,6 +1,7 @@
 """The tokens of a batch of docs as keys (uint64); work on strings is done once a string."""
 
 import functools
+import re
 import struct
 import unicodedata
 from collections.abc import Callable
@@ -21,6 +22,9 @@ N_AFFIXES = 6
 _BORDER_KEY = np.uint64(0x9E3779B97F4A7C15)
 _BORDER = 2
 _BLOCK = 32768
+# Pictographs, dingbats, flags and skin tones, and what joins and varies them (Unicode 16, emoji).
+_EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f\u200d\u20e3]")
+_ANY_EMOJI = "\U0001f642"
 
 
 class Distinct(NamedTuple):
@@ -40,17 +44,26 @@ class Folding(NamedTuple):
 
     width: full-width and other compatibility forms as the plain one (Unicode NFKC); script:
     Traditional Chinese characters as the Simplified one (OpenCC's tw2s, character by character);
-    edges: prefixes, suffixes and shapes are of the folded token, too.
+    emoji: every emoji, and each part of one, as the same one; edges: prefixes, suffixes and shapes
+    are of the folded token, too.
     """
 
     width: bool = False
     script: bool = False
     edges: bool = False
+    emoji: bool = False
 
     def __call__(self, text: str) -> str:
         if self.width:
             text = unicodedata.normalize("NFKC", text)
+        if self.emoji:
+            text = _EMOJI.sub(_ANY_EMOJI, text)
         return simplified(text) if self.script else text
+
+    @property
+    def changes(self) -> bool:
+        """Whether any character is folded."""
+        return self.width or self.script or self.emoji
 
 
 _UNFOLDED = Folding()
@@ -84,7 +97,7 @@ class TokenBatch:
         for block in self.blocks:
             strings, index = np.unique(values[block], return_inverse=True)
             keys = strings
-            if self.folding.width or self.folding.script:
+            if self.folding.changes:
                 keys = _folded(self.folding)(strings, self._strings).reshape(-1)
             found.append(Distinct(strings, keys, index.astype("uint32")))
         return found
@@ -107,10 +120,11 @@ class TokenBatch:
     def shapes(self) -> np.ndarray:
         """(token,) uint64, spaCy's SHAPE."""
         shapes = self._attribute("SHAPE")
-        if not (self.folding.edges and self.folding.width):
+        folding = self.folding._replace(script=False)  # no shape has Chinese characters
+        if not (folding.edges and folding.changes):
             return shapes
         distinct, index = np.unique(shapes, return_inverse=True)
-        return _folded(Folding(width=True))(distinct, self._strings).reshape(-1)[index]
+        return _folded(folding)(distinct, self._strings).reshape(-1)[index]
 
     def affixes(self, block: int) -> np.ndarray:
         """(string, 6) uint64, the prefixes and suffixes of a block's strings."""

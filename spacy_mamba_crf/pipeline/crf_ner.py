@@ -11,7 +11,9 @@ from .constraints import Constraints
 from .entity_ratio import EntityRatio
 from .lexicon_use import LexiconUse
 from .recognizer import CRFEntityRecognizer
+from .regularization import Regularization
 from .soft_rules import SoftRules
+from .teachers import Teachers
 
 DEFAULT_CONFIG = """
 [model]
@@ -54,6 +56,9 @@ DEFAULT_CRF_NER_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
         "lexicon_mode": "soft",
         "lexicon_weight": 1.0,
         "rules": None,
+        "teachers": None,
+        "agreement": 0.0,
+        "adversarial": 0.0,
         "score_loss": False,
         "scorer": {"@scorers": "spacy_mamba_crf.ner_scorer.v1"},
     },
@@ -82,6 +87,9 @@ def make_crf_ner(
     lexicon_mode: str,
     lexicon_weight: float,
     rules: SoftRules | None,
+    teachers: Teachers | None,
+    agreement: float,
+    adversarial: float,
     score_loss: bool,
     scorer: Callable | None,
 ) -> "CRFEntityRecognizer":
@@ -99,9 +107,14 @@ def make_crf_ner(
     Predictions have no entity longer than max_entity_length tokens, and right after the labels (or
     "O") that are keys of allowed_transitions or forbidden_transitions comes only what is listed, or
     nothing of it. lexicon_mode: a lexicon's terms make entities of their label more likely by
-    lexicon_weight, in log-odds ("soft"), must be entities ("hard"), or nothing ("off"). rules: such
-    as `spacy_mamba_crf.SoftRules.v1`, to learn from beside the annotation. score_loss: when scored,
-    add the loss of the annotation ("ents_loss") and the accuracy of the tags ("ents_tag_acc").
+    lexicon_weight, in log-odds ("soft"), must be entities ("hard"), or nothing ("off").
+
+    To learn from beside the annotation: rules, such as `spacy_mamba_crf.SoftRules.v1`; teachers,
+    such as `spacy_mamba_crf.Teachers.v1`, trained pipelines to imitate; agreement, weight of the
+    divergence of two readings of each doc, which differ by dropout (R-Drop); adversarial, length of
+    the step by which embeddings go against the model before it learns once more (FGM). score_loss:
+    when scored, add the loss of the annotation ("ents_loss") and the accuracy of the tags
+    ("ents_tag_acc").
     """
     return CRFEntityRecognizer(
         nlp.vocab,
@@ -117,6 +130,8 @@ def make_crf_ner(
         constraints=Constraints(max_entity_length, allowed_transitions, forbidden_transitions),
         lexicon_use=LexiconUse(lexicon_mode, lexicon_weight),
         rules=rules,
+        teachers=teachers,
+        regularization=Regularization(agreement, adversarial),
         score_loss=score_loss,
         scorer=scorer,
     )

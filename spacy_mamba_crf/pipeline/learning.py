@@ -1,6 +1,6 @@
-"""The losses of the CRF component: annotation, forbidden spans, rehearsal."""
+"""The losses of the CRF component: annotation, forbidden spans, rehearsal, agreement."""
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -95,6 +95,30 @@ def divergence_loss(
         own[tuple(slice(0, size) for size in taught.shape)] -= taught
     value = divergence * np.count_nonzero(np.diff(batch.offsets))
     return Loss(value, _split(counts.emissions, batch), counts)
+
+
+def agreement_loss(scores: list[Floats2d], potentials: Potentials) -> Loss:
+    """The divergence of two readings of the same docs, all first ones before all second ones.
+
+    The mean of KL(first || second) and KL(second || first) over tag sequences, in which each is
+    fixed while the other learns from it.
+    """
+    half = len(scores) // 2
+    other = join_scores(scores[half:] + scores[:half])
+    return divergence_loss(join_scores(scores), potentials, other, potentials)
+
+
+def mix_losses(first: Loss, second: Loss, first_weight: float, second_weight: float) -> Loss:
+    """The weighted sum of two losses of the same scores."""
+
+    def mixed(first: Any, second: Any) -> Any:
+        return first_weight * first + second_weight * second
+
+    return Loss(
+        mixed(first.value, second.value),
+        [mixed(*own) for own in zip(first.d_scores, second.d_scores)],
+        Gradient(*(mixed(*own) for own in zip(first.d_potentials, second.d_potentials))),
+    )
 
 
 def _mean_weights(batch: Batch) -> torch.Tensor:

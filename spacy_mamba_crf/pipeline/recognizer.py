@@ -5,7 +5,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from spacy.errors import Errors
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
@@ -13,11 +12,11 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.util import check_lexeme_norms, minibatch
 from spacy.vocab import Vocab
-from thinc.api import Model, Optimizer, set_dropout_rate
+from thinc.api import Model, Optimizer
 from thinc.types import Floats2d
 
 from ..evaluation.scorer import ner_scorer
-from ..layers.crf_output import add_gradient, read_potentials
+from ..layers.crf_output import read_potentials
 from ..lexicon import Lexicon
 from ..pytorch.crf import Potentials
 from ..pytorch.schemes import TagSet
@@ -29,15 +28,19 @@ from .decoding import Prediction, check_thresholds, decode
 from .entity_ratio import EntityRatio
 from .label_check import warn_of_unknown_labels
 from .lattice import Batch, Lattice, join_scores
-from .learning import Loss, annotation_loss, rehearsal_loss
+from .learning import Loss, agreement_loss, annotation_loss, mix_losses, rehearsal_loss
 from .lexicon_use import HasLexicon, LexiconUse
 from .loss_score import loss_and_accuracy
 from .queries import CRFQueries
+from .regularization import Regularization
 from .soft_rules import SoftRules
 from .tag_masks import decoding_mask
+from .teachers import Teachers
+from .updates import learn
 
 _NO_CONSTRAINTS = Constraints()
 _LEXICON_USE = LexiconUse()
+_REGULARIZATION = Regularization()
 
 
 def _part(whole: str, name: str) -> Any:
@@ -83,6 +86,8 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
         constraints: Constraints = _NO_CONSTRAINTS,
         lexicon_use: LexiconUse = _LEXICON_USE,
         rules: SoftRules | None = None,
+        teachers: Teachers | None = None,
+        regularization: Regularization = _REGULARIZATION,
         score_loss: bool = False,
         scorer: Callable | None = ner_scorer,
     ):
@@ -104,6 +109,8 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
         self.constraints = constraints
         self.lexicon_use = lexicon_use
         self.rules = rules
+        self.teachers = teachers
+        self.regularization = regularization
         self.score_loss = score_loss
         # Only what is learnt is saved with the component; settings come from the config.
         self.cfg: dict[str, Any] = {"labels": []}
@@ -116,11 +123,14 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
     forbidden_transitions = _part("constraints", "forbidden_transitions")
     lexicon_mode = _part("lexicon_use", "mode")
     lexicon_weight = _part("lexicon_use", "weight")
+    agreement = _part("regularization", "agreement")
+    adversarial = _part("regularization", "adversarial")
 
     def _check_settings(self) -> None:
         has_crf = self.model.get_ref("transition_scores").attrs["constrained"]
         self.constraints.check(self.name, has_crf)
         self.lexicon_use.check(self.name)
+        self.regularization.check(self.name)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -301,12 +311,17 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
 
         def loss_of(examples: list[Example], scores: list[Floats2d]) -> Loss:
             loss = self._annotation_loss(examples, scores)
-            if self.rules is None:
-                return loss
             docs = [example.predicted for example in examples]
-            return self.rules.mix(loss, docs, scores, self._potentials(self.model, tagset), tagset)
+            potentials = self._potentials(self.model, tagset)
+            for guide in (self.rules, self.teachers):
+                if guide is not None:
+                    loss = guide.mix(loss, docs, scores, potentials, tagset)
+            if self.regularization.agreement:
+                agreement = agreement_loss(scores, potentials)
+                loss = mix_losses(loss, agreement, 1.0, self.regularization.agreement)
+            return loss
 
-        return self._learn(examples, loss_of, drop, sgd, losses)
+        return learn(self, examples, loss_of, drop, sgd, losses, self.regularization)
 
     def rehearse(
         self,
@@ -331,7 +346,7 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
                 self._potentials(tutor, self._tagset_of(tutor)),
             )
 
-        return self._learn(examples if tutor is not None else [], loss_of, drop, sgd, losses)
+        return learn(self, examples if tutor is not None else [], loss_of, drop, sgd, losses)
 
     def get_loss(
         self, examples: Iterable[Example], scores: list[Floats2d]
@@ -355,37 +370,6 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
         keys = (self.incorrect_spans_key, self.correct_spans_key)
         ratio = self.entity_ratio
         return annotation_loss(examples, scores, potentials, self.tagset, *keys, ratio)
-
-    def _learn(
-        self,
-        examples: list[Example],
-        loss_of: Callable[[list[Example], list[Floats2d]], Loss],
-        drop: float,
-        sgd: Optimizer | None,
-        losses: dict[str, float] | None,
-    ) -> dict[str, float]:
-        """One pass forwards and back, with a step of the optimizer if there is one.
-
-        Where the model gives several readings of each doc, the loss is their mean.
-        """
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        docs = [example.predicted for example in examples]
-        if not any(len(doc) for doc in docs):
-            return losses
-        set_dropout_rate(self.model, drop)
-        scores, backprop = self.model.begin_update(docs)
-        readings = len(scores) // len(docs)
-        with shares_only():
-            loss = loss_of(examples * readings, scores)
-        if not np.isfinite(loss.value):
-            raise ValueError(Errors.E910.format(name=self.name))
-        add_gradient(self.model.get_ref("transition_scores"), loss.d_potentials)
-        backprop(loss.d_scores)
-        if sgd not in (None, False):
-            self.finish_update(sgd)
-        losses[self.name] += loss.value / readings
-        return losses
 
     def _potentials(self, model: Model, tagset: TagSet) -> Potentials:
         return read_potentials(model.get_ref("transition_scores"), tagset)

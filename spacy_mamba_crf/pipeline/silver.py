@@ -1,13 +1,12 @@
 """Raw docs annotated by trained recognisers, with gaps where they are not sure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
-from ..doc_copies import copy_tokens
+from ..doc_copies import copies_for, copy_tokens
 from .decoding import PredictedEntity, select
 from .queries import find_recogniser
 
@@ -44,19 +43,12 @@ def annotate(
                 "only one of them); take pipelines of one kind."
             )
     for batch in minibatch(docs, batch_size):
-        found = [_spans(nlp, recogniser, batch) for nlp, recogniser in zip(pipelines, recognisers)]
+        found = [
+            recogniser.likely_spans(copies_for(nlp, recogniser, batch), _FLOOR)
+            for nlp, recogniser in zip(pipelines, recognisers)
+        ]
         for number, doc in enumerate(batch):
             yield _annotated(doc, _means([spans[number] for spans in found]), certain)
-
-
-def _spans(nlp: Language, recogniser: Any, docs: Sequence[Doc]) -> list[list[PredictedEntity]]:
-    """What the recogniser thinks likely in each doc, after the components before it."""
-    copies = [copy_tokens(nlp.vocab, doc) for doc in docs]
-    for _, pipe in nlp.pipeline:
-        if pipe is recogniser:
-            break
-        copies = [pipe(copy) for copy in copies]
-    return recogniser.likely_spans(copies, _FLOOR)
 
 
 def _means(found: Sequence[Sequence[PredictedEntity]]) -> list[PredictedEntity]:

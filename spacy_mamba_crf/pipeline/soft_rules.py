@@ -7,18 +7,17 @@ logic rules", section 3, with the two rules that its section 4.2 has for named e
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 from spacy.tokens import Doc
 from thinc.types import Floats2d
 
-from ..pytorch.crf import NEG_INF, Gradient, Potentials
+from ..pytorch.crf import NEG_INF, Potentials
 from ..pytorch.crf.ragged import partition_and_counts
 from ..pytorch.schemes import TagSet
 from .lattice import Batch, join_scores
-from .learning import Loss, divergence_loss
+from .learning import Loss, divergence_loss, mix_losses
 
 _NAME = "spacy_mamba_crf.SoftRules.v1"
 DECODERS = ("teacher", "student")
@@ -110,11 +109,7 @@ class SoftRules:
             return loss
         batch = join_scores(scores)
         taught = divergence_loss(batch, potentials, *self.teacher(docs, batch, potentials, tagset))
-        return Loss(
-            _mixed(loss.value, taught.value, share),
-            [_mixed(*own, share) for own in zip(loss.d_scores, taught.d_scores)],
-            Gradient(*(_mixed(*own, share) for own in zip(loss.d_potentials, taught.d_potentials))),
-        )
+        return mix_losses(loss, taught, 1 - share, share)
 
     def _with_transitions(self, potentials: Potentials, tagset: TagSet) -> Potentials:
         if bool((potentials.start == NEG_INF).any()):
@@ -168,10 +163,6 @@ class SoftRules:
                 own, other = range(left - 1, begin - 1, -1), range(end - 1, start, -1)
             pairs += zip(own, other)
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def _mixed(own: Any, taught: Any, share: float) -> Any:
-    return (1 - share) * own + share * taught
 
 
 def _label_table(tagset: TagSet) -> torch.Tensor:

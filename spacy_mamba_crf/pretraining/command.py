@@ -14,7 +14,7 @@ from thinc.api import fix_random_seed
 
 from ..configs import merge_configs
 from ..corpora.raw_texts import check_raw_files, raw_docs
-from ..layers.tok2vec_file import PRECISIONS
+from ..layers.tok2vec_file import PRECISIONS, load_tok2vec, read_file
 from ..pipeline.pretrained_tok2vec import tok2vec_of, tok2vec_settings
 from .processes import joined_processes
 from .settings import PretrainSettings
@@ -31,10 +31,12 @@ def run(
     precision: str,
     resume: bool,
     gpu_id: int,
+    start: Path | None = None,
 ) -> Trained | None:
     """Pretrain the component's tok2vec. Returns None in all processes but the first.
 
-    Raises ValueError or OSError, with a sentence, for what cannot be used.
+    start: file of weights of an earlier pretraining, to begin with in place of random ones. Raises
+    ValueError or OSError, with a sentence, for what cannot be used.
     """
     settings.check()
     check_raw_files(texts)
@@ -52,14 +54,18 @@ def run(
         torch.set_num_threads(max(cores, 1))
     fix_random_seed(settings.seed)
     nlp = _pipeline(config_path, overrides)
-    tok2vec = tok2vec_of(nlp, component)
+    tok2vec, tok2vec_config = tok2vec_of(nlp, component), tok2vec_settings(nlp, component)
     tok2vec.initialize(X=[Doc(nlp.vocab, words=["a"])])
-    facts = {"lang": nlp.lang, "texts": [path.name for path in texts]}
+    facts: dict[str, Any] = {"lang": nlp.lang, "texts": [path.name for path in texts]}
+    if start is not None:
+        earlier = read_file(start)
+        load_tok2vec(start, earlier, tok2vec, tok2vec_config)
+        facts["start"] = earlier.facts
     with joined_processes(device) as processes:
         trained = pretrain(
             nlp,
             tok2vec,
-            tok2vec_settings(nlp, component),
+            tok2vec_config,
             raw_docs(texts, nlp),
             output,
             settings,

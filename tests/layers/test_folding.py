@@ -52,6 +52,23 @@ def test_both_scripts_get_the_same_vectors(config):
     np.testing.assert_array_equal(traditional, converted)
 
 
+def test_all_emoji_get_the_same_vectors():
+    embed = embedder(fold_emoji=True)
+    first, second, digits = vectors(embed, "痛🙂！", "痛💊！", "痛1！")
+    np.testing.assert_array_equal(first, second)
+    assert not np.allclose(first, digits)
+    parts = vectors(embed, ["👩", "\u200d", "⚕", "\ufe0f"], "🙂🙂🙂🙂")
+    np.testing.assert_array_equal(*parts)
+    assert not np.allclose(*vectors(embedder(), "痛🙂", "痛💊"))
+
+
+@pytest.mark.parametrize("text", ["C℃®©™①→★々〇、，。Ａα", TRADITIONAL])
+def test_what_is_no_emoji_is_left_alone(text):
+    np.testing.assert_array_equal(
+        *(vectors(embedder(fold_emoji=own), text.replace("★", "*"))[0] for own in (True, False))
+    )
+
+
 def test_without_fold_script_the_scripts_stay_apart():
     traditional, converted = vectors(embedder(), "頭髮", "头发")
     assert not np.allclose(traditional, converted)
