@@ -8,6 +8,7 @@ RUN holds model-best and log.jsonl; measured.json and report/ are written to it.
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import spacy
 import srsly
 import typer
@@ -17,22 +18,17 @@ from thinc.api import Model
 from ..evaluation.metrics import measure, predict
 from ..evaluation.report import write_report
 from ..files import write_text
+from ..layers.parameters import parameters
 
 
 def count_parameters(nlp: Language) -> int:
     """Trained numbers in all components: thinc's and torch's, each shared one once."""
-    arrays: dict[object, int] = {}
+    sizes: dict[tuple[int, str], int] = {}
     for _, component in nlp.pipeline:
         model = getattr(component, "model", None)
-        for node in model.walk() if isinstance(model, Model) else ():
-            for name in node.param_names:
-                if node.has_param(name):
-                    arrays[node.id, name] = node.get_param(name).size
-            for shim in node.shims:
-                module = getattr(shim, "_model", None)
-                for parameter in getattr(module, "parameters", tuple)():
-                    arrays[id(parameter)] = parameter.numel()
-    return sum(arrays.values())
+        if isinstance(model, Model):
+            sizes |= {own.key: int(np.prod(own.values.shape)) for own in parameters(model)}
+    return sum(sizes.values())
 
 
 def measure_run(folder: Path, dev: Path, test: Path) -> dict[str, Any]:

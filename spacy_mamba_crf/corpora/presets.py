@@ -90,6 +90,11 @@ def _rocling(folder: Path, seed: int, encoding: str | None, report: ReadReport) 
     return "character", _split_bio(_rocling_files("rocling", folder), seed, report)
 
 
+def _rocling_half(folder: Path, seed: int, encoding: str | None, report: ReadReport) -> Loaded:
+    parts = _split_bio(_rocling_files("rocling-half", folder), seed, report)
+    return "character", {**parts, "train": parts["train"][::2]}
+
+
 def _rocling_cross(folder: Path, seed: int, encoding: str | None, report: ReadReport) -> Loaded:
     train_file, *test_files = _rocling_files("rocling-cross", folder)
     parts = split_sentences(read_bio(train_file, report=report), seed=seed, test=0.0)
@@ -150,7 +155,7 @@ def _sample_en(folder: Path, seed: int, encoding: str | None, report: ReadReport
     return "word", split_sentences(sentences, seed=seed)
 
 
-# Where a corpus lies in a folder that holds several; ROCLING's two find their own.
+# Where a corpus lies in a folder that holds several; ROCLING's find their own.
 SUB_FOLDERS = {
     "sample": "sample_zh",
     "sample_en": "sample_en",
@@ -163,6 +168,7 @@ CORPORA: dict[str, Loader] = {
     "sample": _sample,
     "sample_en": _sample_en,
     "rocling": _rocling,
+    "rocling-half": _rocling_half,
     "rocling-cross": _rocling_cross,
     "healthner": _healthner,
     "conll2003": partial(_conll, name="conll2003", stem="eng"),

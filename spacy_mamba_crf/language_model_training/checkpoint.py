@@ -58,7 +58,7 @@ def load_checkpoint(
             facts = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is damaged ({error}); train without resuming.") from error
+        raise ValueError(f"{path} is damaged ({error}); remove it and train anew.") from error
     check_settings(path, json.loads(facts["settings"]), settings)
     parts: dict[str, dict[str, torch.Tensor]] = {"module": {}, "optimizer": {}}
     for name, value in tensors.items():
@@ -83,5 +83,5 @@ def check_settings(path: Path, before: dict[str, Any], now: dict[str, Any]) -> N
     if changed:
         raise ValueError(
             f"{path} is of a training with other settings: {', '.join(changed)}. Use the same "
-            "ones, or train without resuming."
+            "ones, or remove it and train anew."
         )

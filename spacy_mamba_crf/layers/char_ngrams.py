@@ -10,7 +10,7 @@ from thinc.api import Model, add, chain, uniform_init
 from thinc.types import Floats2d, Ints1d, Ints2d
 from thinc.util import partial
 
-from .token_keys import N_AFFIXES, Folding, TokenBatch, hide_tokens
+from .token_keys import N_AFFIXES, Folding, TokenBatch
 
 if TYPE_CHECKING:  # Numba is imported with the kernels, at their first use
     from ..pytorch.hashed_rows import Rows
@@ -173,9 +173,9 @@ def _batch(model: Model, docs: list[Doc]) -> TokenBatch:
 
 
 def _sum_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:
-    if is_train and model.attrs["mask_rate"]:
-        docs = hide_tokens(docs, model.attrs["mask_rate"])
     tokens = _batch(model, docs)
+    if is_train and model.attrs["mask_rate"]:
+        tokens.hidden = np.random.uniform(size=len(tokens)) < model.attrs["mask_rate"]
     if model.ops.xp is np:
         Y, backprop = _run_kernels(model, tokens, is_train)
     else:

@@ -72,13 +72,21 @@ _UNFOLDED = Folding()
 class TokenBatch:
     """The tokens of docs, side by side. What layers share is computed once, at its first use.
 
-    attr: the token attribute compared, e.g. "NORM".
+    attr: the token attribute compared, e.g. "NORM". hidden: (token,) bool, tokens in whose place
+    MASK stands; None for none.
     """
 
-    def __init__(self, docs: list[Doc], attr: str, folding: Folding = _UNFOLDED):
+    def __init__(
+        self,
+        docs: list[Doc],
+        attr: str,
+        folding: Folding = _UNFOLDED,
+        hidden: np.ndarray | None = None,
+    ):
         self.docs = docs
         self.attr = attr
         self.folding = folding
+        self.hidden = hidden
         self.lengths = np.array([len(doc) for doc in docs], dtype="int64")
 
     def __len__(self) -> int:
@@ -136,19 +144,16 @@ class TokenBatch:
         return self.docs[0].vocab.strings
 
     def _attribute(self, attr: str) -> np.ndarray:
-        arrays = [doc.to_array(attr).astype("uint64", copy=False).reshape(-1) for doc in self.docs]
-        return np.concatenate(arrays) if arrays else np.zeros(0, dtype="uint64")
+        if not self.docs:
+            return np.zeros(0, dtype="uint64")
+        values = np.concatenate([_values(doc, attr) for doc in self.docs])
+        if self.hidden is not None:
+            values[self.hidden] = _values(Doc(self.docs[0].vocab, words=[MASK]), attr)
+        return values
 
 
-def hide_tokens(docs: list[Doc], rate: float) -> list[Doc]:
-    """Copies of the docs, in which each token is replaced by MASK with this probability."""
-    lengths = [len(doc) for doc in docs]
-    hidden = np.random.uniform(size=sum(lengths)) < rate
-    copies = []
-    for doc, own in zip(docs, np.split(hidden, np.cumsum(lengths)[:-1])):
-        words = [MASK if hide else token.text for token, hide in zip(doc, own.tolist())]
-        copies.append(Doc(doc.vocab, words=words))
-    return copies
+def _values(doc: Doc, attr: str) -> np.ndarray:
+    return doc.to_array(attr).astype("uint64", copy=False).reshape(-1)
 
 
 class _PerString:

@@ -119,6 +119,15 @@ def test_conll_2003_has_its_published_counts(
     assert not report.repairs
 
 
+def test_rocling_half_has_half_the_training_part_and_the_same_others(
+    real_data: RealData, rocling: dict[str, list]
+) -> None:
+    real_data("rocling2022")
+    half = load_corpus("rocling-half", real_data("rocling2023").parent).parts
+    assert half["train"] == rocling["train"][::2]
+    assert {**half, "train": rocling["train"]} == rocling
+
+
 @pytest.fixture(scope="module")
 def rocling(real_data: RealData) -> dict[str, list]:
     real_data("rocling2022")

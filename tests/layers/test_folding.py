@@ -11,7 +11,6 @@ from thinc.api import fix_random_seed, get_current_ops
 
 from spacy_mamba_crf.architectures import CharNgramEmbed, CharNgramEmbedFolded
 from spacy_mamba_crf.layers.chinese_script import simplified
-from spacy_mamba_crf.layers.token_keys import hide_tokens
 from spacy_mamba_crf.pretraining.masking import MASK
 
 VOCAB = spacy.blank("zh").vocab
@@ -125,9 +124,28 @@ def test_hidden_tokens_hide_from_their_neighbours_in_training_only(mask_rate):
     assert changed == pytest.approx(1 - (1 - mask_rate) ** 5, abs=0.03)
 
 
-def test_a_hidden_token_is_that_of_pretraining():
-    hidden, masked = hide_tokens([Doc(VOCAB, words=["甲"])], 0.999999), MASK
-    assert [token.text for token in hidden[0]] == [masked]
+def test_hidden_tokens_are_as_in_a_doc_with_masks():
+    """The masks of pretraining. Two docs, so that places are counted over both."""
+    embed = embedder(mask_rate=0.5)
+    docs = [Doc(VOCAB, words=list("血壓高達 180 mmHg")), Doc(VOCAB, words=list("頭痛ＣＴ"))]
+    np.random.seed(3)
+    hidden = np.random.uniform(size=sum(map(len, docs))) < 0.5
+    assert 0 < hidden.sum() < len(hidden)
+    words = [token.text for doc in docs for token in doc]
+    masked = [MASK if hide else word for word, hide in zip(words, hidden)]
+    np.random.seed(3)
+    seen, _ = embed(docs, is_train=True)
+    expected = vectors(embed, masked[: len(docs[0])], masked[len(docs[0]) :])
+    for own, other in zip(seen, expected):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_hiding_leaves_the_norms_of_a_docs_own_tokens():
+    embed = embedder(mask_rate=1e-9)
+    doc = Doc(VOCAB, words=["cannot"])
+    doc[0].norm_ = "can"
+    (seen,), _ = embed([doc], is_train=True)
+    np.testing.assert_array_equal(seen, embed.predict([doc])[0])
 
 
 def test_kernels_and_layers_fold_alike():
