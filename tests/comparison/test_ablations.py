@@ -5,12 +5,26 @@ from pathlib import Path
 
 import pytest
 import srsly
+from spacy.util import load_model_from_config
 
 from spacy_mamba_crf.comparison.ablations import Ablation, read_ablations, write_table
 from spacy_mamba_crf.comparison.plan import Plan
 from spacy_mamba_crf.configs import merge_configs
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+
+VARIATIONS = sorted(
+    path for folder in ("ablations", "objectives") for path in (CONFIGS / folder).glob("*.cfg")
+)
+
+
+@pytest.mark.parametrize("path", VARIATIONS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_each_variation_makes_a_pipeline_that_differs_from_the_base(path: Path):
+    config = merge_configs([path])
+    nlp = load_model_from_config(config, auto_fill=True)
+    assert nlp.pipe_names == ["ner"]
+    base = merge_configs([path.with_name("base.cfg")])
+    assert (config == base) == (path.stem == "base")
 
 
 @pytest.fixture
