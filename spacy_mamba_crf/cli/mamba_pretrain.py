@@ -1,10 +1,12 @@
 """`python -m spacy mamba-pretrain`: learn a tok2vec from raw text, by predicting masked tokens."""
 
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from spacy.cli._util import app, parse_config_overrides
+from typer.core import TyperCommand
 from wasabi import msg
 
 from .failures import failing_clearly
@@ -12,7 +14,26 @@ from .failures import failing_clearly
 _OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-@app.command("mamba-pretrain", context_settings=_OVERRIDES)
+class _WithOverrides(TyperCommand):
+    """Overrides such as `--training.seed 1` among arguments of which there may be any number."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own: list[str] = []
+        overrides: list[str] = []
+        rest = iter(args)
+        for arg in rest:
+            name, is_joined, _ = arg.partition("=")
+            if name.startswith("--") and "." in name:
+                overrides.append(arg)
+                if not is_joined:
+                    overrides += islice(rest, 1)
+            else:
+                own.append(arg)
+        ctx.args = super().parse_args(ctx, own) + overrides
+        return ctx.args
+
+
+@app.command("mamba-pretrain", cls=_WithOverrides, context_settings=_OVERRIDES)
 def mamba_pretrain(
     ctx: typer.Context,
     config: Annotated[Path, typer.Argument(help="Config of the pipeline that will be trained")],

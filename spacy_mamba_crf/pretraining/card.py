@@ -1,6 +1,7 @@
 """The card of a shipped file of pretrained weights: what it is, from what text, how it was made."""
 
 from pathlib import Path
+from typing import Any
 
 from ..evaluation.markdown import markdown_table
 from ..layers.tok2vec_file import Tok2VecFile
@@ -21,7 +22,15 @@ def card(path: Path, content: Tok2VecFile, precision: str, sources: str, config:
         ("weights", f"{count:,} in {precision}, {size:.1f} MB"),
         ("config", f"`configs/{config}.cfg`"),
     ]
-    recipe = [(f"`{name}`", str(value)) for name, value in facts["settings"].items()]
+    stages = _stages(facts)
+    header = ("setting", *(f"stage {n}" for n in range(1, len(stages) + 1)))
+    if len(stages) == 1:
+        header = ("setting", "value")
+    recipe = [
+        (f"`{name}`", *(str(stage["settings"].get(name, "")) for stage in stages))
+        for name in facts["settings"]
+    ]
+    recipe.append(("perplexity after it", *(f"{stage['perplexity']:.2f}" for stage in stages)))
     return f"""# {path.name}
 
 Weights of a tok2vec, learnt by predicting masked tokens with `python -m spacy mamba-pretrain` (see
@@ -31,7 +40,7 @@ docs/pretraining.md). `[initialize.after_init]` of the config loads them before 
 
 ## Recipe
 
-{markdown_table(("setting", "value"), recipe)}
+{markdown_table(header, recipe)}
 
 ## Text
 
@@ -40,3 +49,9 @@ docs/pretraining.md). `[initialize.after_init]` of the config loads them before 
 The file holds numbers, no text. It was not checked for bias; like any model it may repeat
 what its text says. Not a medical device.
 """
+
+
+def _stages(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pretrainings that led to the weights, each begun with what the one before had learnt."""
+    earlier = facts.get("start")
+    return [*(_stages(earlier) if earlier else ()), facts]

@@ -18,6 +18,7 @@ from spacy_mamba_crf.layers.tok2vec_file import read_file
 from spacy_mamba_crf.pipeline.pretrained_tok2vec import tok2vec_of
 from spacy_mamba_crf.pretraining import PretrainSettings, pretrain
 from spacy_mamba_crf.pretraining import training as training_module
+from spacy_mamba_crf.pretraining.card import card
 
 COMMAND = [sys.executable, "-m", "spacy", "mamba-pretrain"]
 OPTIONS = "--epochs 2 --batch-tokens 400 --piece-tokens 24 --vocab-size 50 --hidden 16".split()
@@ -166,6 +167,33 @@ def test_the_command_writes_a_file_of_the_asked_precision(text, config, tmp_path
     assert "Perplexity of masked tokens in held-out text" in done.stdout
     found = read_file(tmp_path / "out" / "tok2vec.safetensors")
     assert found.facts["texts"] == ["text.txt"]
+
+
+def test_a_pretraining_goes_on_from_the_weights_of_another(text, config, tmp_path):
+    first, then = tmp_path / "first", tmp_path / "then"
+    assert command(config, text, first, *OPTIONS, "--precision", "float32").returncode == 0
+    weights_path = first / "tok2vec.safetensors"
+    options = ["--start", weights_path, "--learn-rate", "1e-9", "--precision", "float32"]
+    done = command(config, text, then, *OPTIONS, *options)
+    assert done.returncode == 0, done.stderr
+    before, after = read_file(weights_path), read_file(then / "tok2vec.safetensors")
+    for name, values in before.weights.items():
+        np.testing.assert_allclose(after.weights[name], values, atol=1e-5)
+    assert after.facts["start"] == before.facts
+    told = card(weights_path, after, "float32", "our own", "mamba_crf")
+    rates = f"| `learn_rate` | {before.facts['settings']['learn_rate']} | 1e-09 |"
+    assert rates in told
+    assert f"| perplexity after it | {before.facts['perplexity']:.2f} |" in told
+
+
+def test_weights_of_another_tok2vec_are_no_start(text, config, tmp_path):
+    first = tmp_path / "first"
+    run(text, first, replace(SETTINGS, epochs=1))
+    width = "--components.ner.model.tok2vec.encode.depth"
+    weights_path = first / "tok2vec.safetensors"
+    done = command(config, text, tmp_path / "b", *OPTIONS, "--start", weights_path, width, "2")
+    assert done.returncode == 1
+    assert "was pretrained with tok2vec.encode.depth = 1" in " ".join(done.stdout.split())
 
 
 def test_two_processes_learn_what_one_learns(text, config, tmp_path):
