@@ -1,5 +1,6 @@
 """`python -m spacy crf annotate`: raw text annotated by trained pipelines, to train on."""
 
+import random
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,8 @@ def annotate(
     certain: Annotated[
         float, typer.Option(help="Mean probability from which a span is an entity")
     ] = 0.9,
+    sample: Annotated[float, typer.Option(help="Share of the texts to read", min=0, max=1)] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of which texts these are")] = 0,
     limit: Annotated[int, typer.Option(help="How many docs to write, 0 for all", min=0)] = 0,
     keep_empty: Annotated[
         bool, typer.Option("--keep-empty", help="Write docs without any entity, too")
@@ -42,7 +45,9 @@ def annotate(
         if output.suffix != ".spacy" or output in texts:
             raise ValueError(f"{output} is not a .spacy file to write beside the texts; name one.")
         pipelines = [spacy.load(path) for path in model]
-        docs = annotated(pipelines, raw_docs(texts, pipelines[0]), certain, component)
+        chance = random.Random(seed).random
+        read = (doc for doc in raw_docs(texts, pipelines[0]) if chance() < sample)
+        docs = annotated(pipelines, read, certain, component)
         if not keep_empty:
             docs = (doc for doc in docs if doc.ents)
         docbin = DocBin(attrs=["ORTH", "SPACY", "ENT_IOB", "ENT_TYPE"])

@@ -36,7 +36,7 @@ class Teachers:
         annotation are learnt from the teachers alone. component: name of their recognisers, None
         for the last crf_ner of each. Raises ValueError for values that cannot be.
         """
-        if not paths or isinstance(paths, str):
+        if isinstance(paths, str):
             raise ValueError(f'{_NAME}: paths = {paths!r} must be a list, such as ["model-best"].')
         if not 0 <= share <= 1:
             raise ValueError(f"{_NAME}: share = {share} must be in [0, 1].")
@@ -64,6 +64,8 @@ class Teachers:
 
     def scores(self, docs: Sequence[Doc], tagset: TagSet) -> tuple[Batch, Potentials]:
         """The teachers' mean scores of docs, by the tags of a tagset that must be theirs."""
+        if not self.paths:
+            raise ValueError(f"{_NAME}: paths names no pipeline to learn from.")
         if not self._loaded:
             self._loaded = [self._load(path, tagset) for path in self.paths]
         batches, potentials = zip(*(_scores(*own, docs, tagset) for own in self._loaded))
