@@ -167,7 +167,7 @@ def _load(
     import spacy
 
     from ..lexicon import Lexicon
-    from ..pipeline.queries import find_recogniser
+    from ..pipeline.parts import find_recogniser
 
     nlp = spacy.load(model, config=parse_config_overrides(list(overrides)))
     pipe = find_recogniser(nlp, component, model)

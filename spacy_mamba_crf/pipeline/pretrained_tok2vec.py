@@ -10,6 +10,7 @@ from spacy.util import logger
 from thinc.api import Model
 
 from ..layers.tok2vec_file import load_tok2vec, read_file
+from .parts import model_of
 
 _NAME = "spacy_mamba_crf.pretrained_tok2vec.v1"
 
@@ -47,14 +48,7 @@ def make_pretrained_tok2vec(
 
 def tok2vec_of(nlp: Language, component: str) -> Model:
     """The tok2vec in a component's model, or the model of a tok2vec component itself."""
-    if component not in nlp.component_names:
-        raise ValueError(
-            f"There is no component {component!r} in the pipeline; it has "
-            f"{', '.join(nlp.component_names) or 'none'}."
-        )
-    model = getattr(nlp.get_pipe(component), "model", None)
-    if not isinstance(model, Model):
-        raise ValueError(f"The component {component!r} has no model.")
+    model = model_of(nlp, component)
     tok2vec = model.get_ref("tok2vec") if "tok2vec" in model.ref_names else model
     if isinstance(tok2vec, Tok2VecListener):
         raise ValueError(

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from ..pytorch.schemes import TagSet
@@ -149,20 +147,6 @@ class CRFQueries:
                 f"whose labels are {', '.join(self.tagset.labels)}."
             )
         return numbers[own + dash + label]
-
-
-def find_recogniser(nlp: Language, component: str | None, name: str) -> Any:
-    """The component that answers these questions, the last one if `component` is None.
-
-    name: of the pipeline, for the message. Raises ValueError if there is none of that name.
-    """
-    able = [own for own, pipe in nlp.pipeline if hasattr(pipe, "likely_spans")]
-    if not able or component not in (None, *able):
-        raise ValueError(
-            f"{name} has no component {component or 'crf_ner'!r} that knows probabilities; its "
-            f"pipeline is {', '.join(nlp.pipe_names) or 'empty'}."
-        )
-    return nlp.get_pipe(component or able[-1])
 
 
 def _as_list(docs: Iterable[Doc], method: str) -> list[Doc]:

@@ -8,7 +8,7 @@ from spacy.util import minibatch
 
 from ..doc_copies import copies_for, copy_tokens
 from .decoding import PredictedEntity, select
-from .queries import find_recogniser
+from .parts import find_recogniser
 
 # Spans less likely than this, to a recogniser, count as impossible to it.
 _FLOOR = 0.01

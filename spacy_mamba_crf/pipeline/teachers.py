@@ -15,7 +15,7 @@ from ..pytorch.crf import Potentials
 from ..pytorch.schemes import TagSet
 from .lattice import Batch, join_scores
 from .learning import Loss, divergence_loss, mix_losses
-from .queries import find_recogniser
+from .parts import find_recogniser
 
 _NAME = "spacy_mamba_crf.Teachers.v1"
 

@@ -10,6 +10,8 @@ from spacy.language import Language
 from spacy.util import logger
 from thinc.api import Model
 
+from .parts import model_of
+
 _NAME = "spacy_mamba_crf.transfer.v1"
 _WHERE = "[initialize.after_init]"
 
@@ -39,8 +41,8 @@ def make_transfer(
                 f"{_NAME}: path is null in {_WHERE}; set it to a trained pipeline, in this "
                 "project's configs by --paths.transfer."
             )
-        target = _model_of(nlp, component, "the pipeline")
-        source = _model_of(_load(path), source_component or component, path)
+        target = model_of(nlp, component)
+        source = model_of(_load(path), source_component or component, path)
         for name in names:
             _copy(_part(source, name, path), _part(target, name, "the pipeline"), name, path)
         logger.info("Took %s of %s for %s", ", ".join(names), path, component)
@@ -55,18 +57,6 @@ def _load(path: str) -> Language:
             f"{_NAME}: path = {path!r} in {_WHERE} is no folder; train that pipeline first."
         )
     return spacy.load(path)
-
-
-def _model_of(nlp: Language, component: str, where: str) -> Model:
-    if component not in nlp.component_names:
-        raise ValueError(
-            f"{_NAME}: there is no component {component!r} in {where}; it has "
-            f"{', '.join(nlp.component_names)}."
-        )
-    model = getattr(nlp.get_pipe(component), "model", None)
-    if not isinstance(model, Model):
-        raise ValueError(f"{_NAME}: the component {component!r} in {where} has no model.")
-    return model
 
 
 def _part(model: Model, name: str, where: str) -> Model:
