@@ -7,7 +7,7 @@ import typer
 from wasabi import msg
 
 from spacy_mamba_crf.comparison.ablations import read_ablations, write_table
-from spacy_mamba_crf.comparison.plan import Plan
+from spacy_mamba_crf.comparison.plan import Plan, read_seeds
 from spacy_mamba_crf.comparison.runs import Outcome, run_all
 
 
@@ -33,7 +33,7 @@ def main(
             configs=folder.parent,
             corpus_dir=Path("corpus") / corpus,
             out=out or Path("comparison") / f"{corpus}-ablations",
-            seeds=[int(seed) for seed in seeds.split()],
+            seeds=read_seeds(seeds),
             max_steps=max_steps,
             jobs=jobs,
         )

@@ -9,7 +9,7 @@ import typer
 from wasabi import msg
 
 from spacy_mamba_crf.comparison.page import write_comparison
-from spacy_mamba_crf.comparison.plan import Plan, read_override, read_system_override
+from spacy_mamba_crf.comparison.plan import Plan, read_override, read_seeds, read_system_override
 from spacy_mamba_crf.comparison.runs import FAILED, SKIPPED, Outcome, run_all
 
 
@@ -57,7 +57,7 @@ def main(
             configs=configs,
             corpus_dir=corpus_dir or Path("corpus", corpus),
             out=out or Path("comparison", corpus),
-            seeds=list(dict.fromkeys(int(seed) for seed in seeds.split())),
+            seeds=read_seeds(seeds),
             max_steps=max_steps,
             device=device,
             gpu=gpu,

@@ -19,6 +19,16 @@ _CURVES = "curves.cfg"  # adds the loss and the tag accuracy to what is logged
 _LOGGER = {"@loggers": "spacy.ConsoleLogger.v3", "output_file": "${paths.log}"}
 
 
+def read_seeds(text: str) -> list[int]:
+    """Different whole numbers with spaces between. Raises ValueError for anything else."""
+    try:
+        return list(dict.fromkeys(map(int, text.split())))
+    except ValueError as error:
+        raise ValueError(
+            f"seeds = {text!r} must be whole numbers with spaces between, such as '0 1 2'."
+        ) from error
+
+
 @dataclass(frozen=True)
 class Plan:
     """A comparison on one corpus.

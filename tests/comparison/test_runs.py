@@ -10,7 +10,7 @@ import pytest
 from thinc.api import Config
 
 from spacy_mamba_crf.comparison.collect import collect
-from spacy_mamba_crf.comparison.plan import Plan, read_override, read_system_override
+from spacy_mamba_crf.comparison.plan import Plan, read_override, read_seeds, read_system_override
 from spacy_mamba_crf.comparison.processes import error_in
 from spacy_mamba_crf.comparison.runs import DONE, FAILED, SKIPPED, run_all
 
@@ -250,3 +250,9 @@ def test_the_command_trains_reports_and_says_what_failed(folder: Path):
     page = (folder / "reports/tiny/comparison/comparison.md").read_text("utf-8")
     assert "4 for every system" in page
     assert "failed: " in page
+
+
+def test_seeds_are_different_whole_numbers():
+    assert read_seeds("2 0 2  1") == [2, 0, 1]
+    with pytest.raises(ValueError, match="seeds = '0 one' must be whole numbers"):
+        read_seeds("0 one")
