@@ -72,10 +72,11 @@ def test_the_lexicon_of_the_project_reaches(command, project):
     assert "--paths.lexicon null" in scripts[command][-1]
 
 
-def test_each_output_of_the_main_workflow_depends_on_an_earlier_one(project):
+@pytest.mark.parametrize("workflow", ["all", "compare", "distil"])
+def test_what_each_command_needs_is_there_or_made_by_an_earlier_one(project, workflow):
     commands = {command["name"]: command for command in project["commands"]}
     made = {project["vars"]["raw"]}
-    for name in project["workflows"]["all"]:
+    for name in project["workflows"][workflow]:
         command = commands[name]
         for dep in command.get("deps", []):
             assert dep in made or (ROOT / dep).is_file(), f"{name} needs {dep}"
@@ -88,3 +89,14 @@ def test_each_script_that_a_command_runs_exists(project):
             words = line.split()
             if words[0] == "python" and words[1].endswith(".py"):
                 assert (ROOT / words[1]).is_file(), line
+
+
+def test_a_student_learns_from_the_teachers_of_the_project(project):
+    """The settings that the command `student` gives on the command line are those of its config."""
+    config = merged("mamba_crf_pretrained", "corpora/sample", "devices/cpu", "tasks/distil")
+    teachers = ["training/sample/teachers/mamba_crf_pretrained/seed-0/model-best"]
+    config["paths"]["teachers"] = teachers
+    ner = load_model_from_config(config, auto_fill=True).get_pipe("ner")
+    assert (ner.teachers.paths, ner.teachers.share) == (teachers, 0.5)
+    (student,) = (own for own in project["commands"] if own["name"] == "student")
+    assert any(teachers[0] in line for line in student["script"])

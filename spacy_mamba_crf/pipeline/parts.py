@@ -7,7 +7,7 @@ from thinc.api import Model
 
 
 def find_recogniser(nlp: Language, component: str | None, name: str) -> Any:
-    """The component that answers these questions, the last one if `component` is None.
+    """The component that knows probabilities of spans, the last one if `component` is None.
 
     name: of the pipeline, for the message. Raises ValueError if there is none of that name.
     """

@@ -109,3 +109,33 @@ def test_what_cannot_be_done_is_said_in_a_sentence(folder: Path, arguments, mess
     assert message in " ".join((done.stdout + done.stderr).split())
     assert "Traceback" not in done.stderr
     assert not (folder / "out").exists()
+
+
+def test_annotate_writes_docs_with_what_the_pipeline_is_sure_of(folder: Path):
+    (folder / "raw.txt").write_text("I like London .\nThis is about nothing .\n" * 20, "utf-8")
+    done = run(folder, "annotate", "raw.txt", "silver.spacy", "-m", "model", "--certain", "0.6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    docs = list(DocBin().from_disk(folder / "silver.spacy").get_docs(spacy.blank("xx").vocab))
+    assert len(docs) == 20  # without --keep-empty, those with entities
+    assert {(ent.text, ent.label_) for doc in docs for ent in doc.ents} == {("London", "LOC")}
+
+
+def test_annotate_reads_a_share_of_the_texts_by_the_seed(folder: Path):
+    (folder / "more.txt").write_text("\n".join(f"I like London {n} ." for n in range(100)), "utf-8")
+    found = []
+    for seed in ("0", "0", "1"):
+        options = ["-m", "model", "--certain", "0.6", "--sample", "0.3", "--seed", seed]
+        done = run(folder, "annotate", "more.txt", f"{seed}.spacy", *options, "--keep-empty")
+        assert done.returncode == 0, done.stdout + done.stderr
+        docs = DocBin().from_disk(folder / f"{seed}.spacy").get_docs(spacy.blank("xx").vocab)
+        found.append([doc.text for doc in docs])
+    assert found[0] == found[1] != found[2]
+    assert 15 < len(found[0]) < 45
+
+
+def test_robustness_prints_f1_of_each_way_to_write_the_texts(folder: Path):
+    done = run(folder, "robustness", "model", "dev.spacy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = {line.rsplit(maxsplit=3)[0].strip(): line for line in done.stdout.splitlines() if line}
+    assert "100.0" in lines["as they are"]
+    assert "20 sentences a doc" in lines
