@@ -30,5 +30,5 @@ def copies_for(nlp: Language, component: Any, docs: Sequence[Doc]) -> list[Doc]:
     for _, pipe in nlp.pipeline:
         if pipe is component:
             break
-        copies = [pipe(copy) for copy in copies]
+        copies = list(pipe.pipe(copies)) if hasattr(pipe, "pipe") else list(map(pipe, copies))
     return copies

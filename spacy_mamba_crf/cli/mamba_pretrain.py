@@ -1,6 +1,5 @@
 """`python -m spacy mamba-pretrain`: learn a tok2vec from raw text, by predicting masked tokens."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +10,6 @@ from wasabi import msg
 
 from .failures import failing_clearly
 
-_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
-
 
 class _WithOverrides(TyperCommand):
     """Overrides such as `--training.seed 1` among arguments of which there may be any number."""
@@ -20,20 +17,23 @@ class _WithOverrides(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         own: list[str] = []
         overrides: list[str] = []
-        rest = iter(args)
-        for arg in rest:
+        waiting = False  # for the value of an override
+        for arg in args:
             name, is_joined, _ = arg.partition("=")
             if name.startswith("--") and "." in name:
                 overrides.append(arg)
-                if not is_joined:
-                    overrides += islice(rest, 1)
+                waiting = not is_joined
+            elif waiting and not arg.startswith("--"):
+                overrides.append(arg)
+                waiting = False
             else:
                 own.append(arg)
+                waiting = False
         ctx.args = super().parse_args(ctx, own) + overrides
         return ctx.args
 
 
-@app.command("mamba-pretrain", cls=_WithOverrides, context_settings=_OVERRIDES)
+@app.command("mamba-pretrain", cls=_WithOverrides)
 def mamba_pretrain(
     ctx: typer.Context,
     config: Annotated[Path, typer.Argument(help="Config of the pipeline that will be trained")],

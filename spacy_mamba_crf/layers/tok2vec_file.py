@@ -17,7 +17,8 @@ from .parameters import load_weights, weights
 PRECISIONS = ("float32", "float16", "int8")
 _FORMAT = "spacy-mamba-crf tok2vec 1"
 _SCALE = "scale/"
-# Settings that change how a tok2vec is run or trained, not what its weights mean.
+# Settings that change how a tok2vec is run or trained, not what its weights mean (fold_emoji: those
+# of emoji alone, which raw text to learn from hardly has).
 _FREE = {
     "fold_emoji",
     "ngram_dropout",

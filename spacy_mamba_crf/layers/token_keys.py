@@ -22,8 +22,12 @@ N_AFFIXES = 6
 _BORDER_KEY = np.uint64(0x9E3779B97F4A7C15)
 _BORDER = 2
 _BLOCK = 32768
-# Pictographs, dingbats, flags and skin tones, and what joins and varies them (Unicode 16, emoji).
-_EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f\u200d\u20e3]")
+# Emoji and other pictographs, with what joins and varies them: runs of them are one.
+_PICTOGRAPHS = (
+    "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff"
+    "\u231a\u231b\u23e9-\u23fa\u25b6\u25c0\u21a9\u21aa"
+)
+_EMOJI = re.compile(f"(?:[{_PICTOGRAPHS}][\ufe0f\u200d\u20e3]*)+|^[\ufe0f\u200d\u20e3]+$")
 _ANY_EMOJI = "\U0001f642"
 
 
@@ -44,8 +48,8 @@ class Folding(NamedTuple):
 
     width: full-width and other compatibility forms as the plain one (Unicode NFKC); script:
     Traditional Chinese characters as the Simplified one (OpenCC's tw2s, character by character);
-    emoji: every emoji, and each part of one, as the same one; edges: prefixes, suffixes and shapes
-    are of the folded token, too.
+    emoji: every emoji or other pictograph, such as a star, as the same one; edges: prefixes,
+    suffixes and shapes are of the folded token, too.
     """
 
     width: bool = False

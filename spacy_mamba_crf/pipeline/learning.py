@@ -97,15 +97,18 @@ def divergence_loss(
     return Loss(value, _split(counts.emissions, batch), counts)
 
 
-def agreement_loss(scores: list[Floats2d], potentials: Potentials) -> Loss:
-    """The divergence of two readings of the same docs, all first ones before all second ones.
+def agreement_loss(scores: list[Floats2d], potentials: Potentials, n_docs: int) -> Loss:
+    """The divergence of two readings of the same n_docs docs, whose scores follow one another.
 
     The mean of KL(first || second) and KL(second || first) over tag sequences, in which each is
-    fixed while the other learns from it.
+    fixed while the other learns from it. Where the model itself gives several scores of each
+    reading, those of both readings stand together.
     """
-    half = len(scores) // 2
-    other = join_scores(scores[half:] + scores[:half])
-    return divergence_loss(join_scores(scores), potentials, other, potentials)
+    other: list[Floats2d] = []
+    for start in range(0, len(scores), 2 * n_docs):
+        middle, end = start + n_docs, start + 2 * n_docs
+        other += scores[middle:end] + scores[start:middle]
+    return divergence_loss(join_scores(scores), potentials, join_scores(other), potentials)
 
 
 def mix_losses(first: Loss, second: Loss, first_weight: float, second_weight: float) -> Loss:

@@ -309,19 +309,22 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
         warn_of_unknown_labels(self.name, examples, self.labels, self._unknown_labels)
         tagset = self.tagset
 
-        def loss_of(examples: list[Example], scores: list[Floats2d]) -> Loss:
-            loss = self._annotation_loss(examples, scores)
-            docs = [example.predicted for example in examples]
+        def loss_of(read: list[Example], scores: list[Floats2d]) -> Loss:
+            loss = self._annotation_loss(read, scores)
+            docs = [example.predicted for example in read]
             potentials = self._potentials(self.model, tagset)
             for guide in (self.rules, self.teachers):
                 if guide is not None:
                     loss = guide.mix(loss, docs, scores, potentials, tagset)
             if self.regularization.agreement:
-                agreement = agreement_loss(scores, potentials)
+                agreement = agreement_loss(scores, potentials, len(examples))
                 loss = mix_losses(loss, agreement, 1.0, self.regularization.agreement)
             return loss
 
-        return learn(self, examples, loss_of, drop, sgd, losses, self.regularization)
+        losses = learn(self, examples, loss_of, drop, sgd, losses, self.regularization)
+        if self.rules is not None:
+            self.rules.seen += 1
+        return losses
 
     def rehearse(
         self,

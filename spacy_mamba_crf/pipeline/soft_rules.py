@@ -102,9 +102,8 @@ class SoftRules:
         potentials: Potentials,
         tagset: TagSet,
     ) -> Loss:
-        """The loss of the annotation and that of the teacher, by their shares. Counts an update."""
+        """The loss of the annotation and that of the teacher, by their shares."""
         share = self.share
-        self.seen += 1
         if not share:
             return loss
         batch = join_scores(scores)

@@ -12,7 +12,7 @@ from thinc.types import Floats2d
 from ..layers.crf_output import add_gradient
 from ..pytorch.threads import shares_only
 from .learning import Loss
-from .regularization import Regularization, adversarial_embeddings
+from .regularization import Regularization, adversarial_embeddings, table_gradients
 
 _PLAIN = Regularization()
 
@@ -30,17 +30,21 @@ def learn(
 
     loss_of: given examples and the scores of their docs. Where there are several readings of each
     doc, the model's own or the regularization's, the loss is their mean. Adversarial examples are
-    learnt from as well; their loss is not counted. Raises ValueError for a loss that is no number.
+    learnt from as well; their loss is not counted. Raises ValueError for a loss that is no number,
+    or for a model that the regularization does not fit.
     """
     losses = {} if losses is None else losses
     losses.setdefault(component.name, 0.0)
     if any(len(example.predicted) for example in examples):
-        set_dropout_rate(component.model, drop)
+        model, adversarial = component.model, regularization.adversarial
+        regularization.check_model(model, component.name)
+        set_dropout_rate(model, drop)
         read = examples * regularization.readings
+        earlier = table_gradients(model) if adversarial else {}
         loss = _pass(component, read, loss_of)
         losses[component.name] += loss / regularization.readings
-        if regularization.adversarial:
-            with adversarial_embeddings(component.model, regularization.adversarial):
+        if adversarial:
+            with adversarial_embeddings(model, adversarial, earlier):
                 _pass(component, read, loss_of)
         if sgd not in (None, False):
             component.finish_update(sgd)

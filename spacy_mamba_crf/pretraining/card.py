@@ -30,6 +30,8 @@ def card(path: Path, content: Tok2VecFile, precision: str, sources: str, config:
         (f"`{name}`", *(str(stage["settings"].get(name, "")) for stage in stages))
         for name in facts["settings"]
     ]
+    recipe.append(("text", *(", ".join(stage.get("texts", [])) for stage in stages)))
+    recipe.append(("tokens in an epoch", *(f"{stage['text']['tokens']:,}" for stage in stages)))
     recipe.append(("perplexity after it", *(f"{stage['perplexity']:.2f}" for stage in stages)))
     return f"""# {path.name}
 

@@ -1,6 +1,7 @@
 """What `mamba-pretrain` runs: from files and a config to a file of weights."""
 
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import torch
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import load_model_from_config
-from thinc.api import fix_random_seed
+from thinc.api import Model, fix_random_seed
+from wasabi import msg
 
 from ..configs import merge_configs
 from ..corpora.raw_texts import check_raw_files, raw_docs
@@ -58,9 +60,7 @@ def run(
     tok2vec.initialize(X=[Doc(nlp.vocab, words=["a"])])
     facts: dict[str, Any] = {"lang": nlp.lang, "texts": [path.name for path in texts]}
     if start is not None:
-        earlier = read_file(start)
-        load_tok2vec(start, earlier, tok2vec, tok2vec_config)
-        facts["start"] = earlier.facts
+        facts["start"] = _begin_with(start, nlp, tok2vec, tok2vec_config)
     with joined_processes(device) as processes:
         trained = pretrain(
             nlp,
@@ -82,3 +82,15 @@ def _pipeline(path: Path, overrides: dict[str, Any]) -> Language:
     if overrides:
         config = config.from_str(config.to_str(), overrides=overrides, interpolate=False)
     return load_model_from_config(config, auto_fill=True)
+
+
+def _begin_with(
+    start: Path, nlp: Language, tok2vec: Model, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Put the weights of a file in place; returns what is known of them."""
+    earlier = read_file(start)
+    load_tok2vec(start, earlier, tok2vec, settings)
+    lang = earlier.facts.get("lang", nlp.lang)
+    if lang != nlp.lang:
+        msg.warn(f"{start} is for the language {lang}, and the config's is {nlp.lang}.")
+    return {**earlier.facts, "crc32": f"{zlib.crc32(start.read_bytes()):08x}"}

@@ -56,7 +56,8 @@ def pretrain(
     """Pretrain a tok2vec in place, and write it to `folder`/tok2vec.safetensors.
 
     tok2vec: of a pipeline nlp, initialized; tok2vec_settings: its part of the config; docs: the raw
-    text, the same in every process; facts: about the text, for the file. resume: go on from the
+    text, the same in every process; facts: about the text, for the file, and under "start" those of
+    the file that the weights are from. resume: go on from the
     folder's checkpoint, if there is one, with the result of a training that was never interrupted.
     Raises ValueError for settings that cannot be used or are not those of the checkpoint, for too
     little text, or for a checkpoint where it is not to resume.
@@ -77,6 +78,7 @@ def pretrain(
         training = _Training(nlp, tok2vec, pieces, counts, settings, processes)
         asked = {**asdict(settings), "tok2vec": tok2vec_settings, "text": training.summary()}
         asked["processes"] = processes.size
+        asked["start"] = (facts or {}).get("start", {}).get("crc32")
         start = 0
         if resume:
             start = load_checkpoint(folder, training.masked.model, training.optimizer, asked)

@@ -61,11 +61,16 @@ def test_all_emoji_get_the_same_vectors():
     assert not np.allclose(*vectors(embedder(), "痛🙂", "痛💊"))
 
 
-@pytest.mark.parametrize("text", ["C℃®©™①→★々〇、，。Ａα", TRADITIONAL])
+@pytest.mark.parametrize("text", ["C℃®©™①→々〇、，。Ａα", TRADITIONAL, ["क्\u200dष"]])
 def test_what_is_no_emoji_is_left_alone(text):
     np.testing.assert_array_equal(
-        *(vectors(embedder(fold_emoji=own), text.replace("★", "*"))[0] for own in (True, False))
+        *(vectors(embedder(fold_emoji=own), text)[0] for own in (True, False))
     )
+
+
+@pytest.mark.parametrize("emoji", ["⏰", "⏳", "▶", "★", "👩\u200d⚕\ufe0f", "😀😀", "🇹🇼"])
+def test_each_pictograph_is_an_emoji_whatever_its_parts(emoji):
+    np.testing.assert_array_equal(*vectors(embedder(fold_emoji=True), ["痛", emoji], ["痛", "🙂"]))
 
 
 def test_without_fold_script_the_scripts_stay_apart():

@@ -5,7 +5,7 @@ import pytest
 from toy_pipelines import TRAIN_DATA, blank_pipeline, found, listener, make_examples, tagger_model
 from toy_pipelines import train as train_toy
 
-from spacy_mamba_crf.pipeline.regularization import adversarial_embeddings
+from spacy_mamba_crf.pipeline.regularization import adversarial_embeddings, table_gradients
 
 
 def tables(nlp) -> list[np.ndarray]:
@@ -52,7 +52,7 @@ def test_embeddings_are_moved_along_the_gradient_and_back():
     model = nlp.get_pipe("ner").model
     nodes = [node for node in model.walk() if "E" in node.param_names]
     gradients = [node.get_grad("E").copy() for node in nodes]
-    with adversarial_embeddings(model, 0.7):
+    with adversarial_embeddings(model, 0.7, {}):
         moved = [own - old for own, old in zip(tables(nlp), before)]
     length = np.sqrt(sum(float((step**2).sum()) for step in moved))
     assert length == pytest.approx(0.7, rel=1e-3)
@@ -63,16 +63,38 @@ def test_embeddings_are_moved_along_the_gradient_and_back():
         np.testing.assert_array_equal(own, old)
 
 
-def test_a_model_without_embeddings_of_its_own_is_refused():
+def test_gradients_of_earlier_docs_do_not_move_them():
+    nlp = blank_pipeline()
+    examples = make_examples(nlp)
+    train_toy(nlp, examples, 3)
+    ner = nlp.get_pipe("ner")
+    nodes = [node for node in ner.model.walk() if "E" in node.param_names]
+    moved = []
+    for earlier in ([], examples[:2]):
+        for node in nodes:
+            node.set_grad("E", node.get_grad("E") * 0) if node.has_grad("E") else None
+        if earlier:
+            ner.update(earlier)
+        kept = table_gradients(ner.model)
+        ner.update(examples[2:3])
+        before = tables(nlp)
+        with adversarial_embeddings(ner.model, 0.5, kept):
+            moved.append([own - old for own, old in zip(tables(nlp), before)])
+    for own, other in zip(*moved):
+        np.testing.assert_allclose(own, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{"agreement": 1.0}, {"adversarial": 1.0}])
+def test_a_component_that_listens_is_refused(settings):
     nlp = blank_pipeline()
     nlp.add_pipe("tok2vec", first=True)
     width = nlp.get_pipe("tok2vec").model.get_dim("nO")
     nlp.remove_pipe("ner")
     model = tagger_model(listener(width))
-    nlp.add_pipe("crf_ner", name="ner", config={"model": model, "adversarial": 1.0})
+    nlp.add_pipe("crf_ner", name="ner", config={"model": model, **settings})
     examples = make_examples(nlp)
     optimizer = nlp.initialize(lambda: examples)
-    with pytest.raises(ValueError, match="needs a model with embedding tables of its own"):
+    with pytest.raises(ValueError, match="need a tok2vec of the component's own; it listens to"):
         nlp.update(examples, sgd=optimizer)
 
 

@@ -16,6 +16,7 @@ from toy_pipelines import (
     train,
 )
 
+from spacy_mamba_crf.pipeline import teachers as teachers_module
 from spacy_mamba_crf.pipeline.lattice import join_scores
 from spacy_mamba_crf.pipeline.learning import agreement_loss, annotation_loss, mix_losses
 from spacy_mamba_crf.pipeline.teachers import Teachers
@@ -140,11 +141,70 @@ def test_agreement_is_the_divergence_of_two_readings(student):
     p, q = (log_p(scores.astype("float64"), potentials) for scores in (first, second))
     expected = sum(exp(p[tags]) * (p[tags] - q[tags]) for tags in p)
     expected += sum(exp(q[tags]) * (q[tags] - p[tags]) for tags in q)
-    loss = agreement_loss([first, second], potentials)
+    loss = agreement_loss([first, second], potentials, 1)
     assert loss.value == pytest.approx(expected, rel=1e-4)
-    same = agreement_loss([first, first], potentials)
+    same = agreement_loss([first, first], potentials, 1)
     assert same.value == pytest.approx(0.0, abs=1e-6)
     np.testing.assert_allclose(same.d_scores[0], 0, atol=1e-6)
+
+
+def test_readings_are_paired_where_the_model_scores_each_of_them_more_than_once(student):
+    """As an IDCNN does, block by block: both readings by its first block, then by its second."""
+    ner = student.get_pipe("ner")
+    potentials = ner._potentials(ner.model, ner.tagset)
+    random = np.random.default_rng(2)
+    first, second, other = (
+        random.normal(size=(2, len(ner.tagset))).astype("float32") for _ in range(3)
+    )
+    alone = agreement_loss([first, second], potentials, 1).value
+    together = agreement_loss([first, second, other, other], potentials, 1)
+    assert together.value == pytest.approx(alone, rel=1e-5)
+
+
+def test_each_doc_is_read_once_by_a_teacher(saved, student, monkeypatch):
+    ner = student.get_pipe("ner")
+    docs = [student.make_doc(text) for text in ("Shaka Khan", "I like London .")]
+    teachers = Teachers([str(saved)])
+    once, _ = teachers.scores(docs, ner.tagset)
+    seen = []
+    copies_for = teachers_module.copies_for
+    monkeypatch.setattr(
+        teachers_module, "copies_for", lambda *own: seen.append(len(own[2])) or copies_for(*own)
+    )
+    twice, _ = teachers.scores([*docs, *docs], ner.tagset)
+    assert seen == [2]
+    np.testing.assert_array_equal(twice.emissions[: len(once.emissions)], once.emissions)
+    np.testing.assert_array_equal(twice.emissions[len(once.emissions) :], once.emissions)
+    assert twice.offsets.tolist() == [0, 2, 6, 8, 12]
+
+
+def test_a_teacher_without_crf_does_not_teach_one_with(tmp_path):
+    teacher = blank_pipeline(tagger_model(crf=False))
+    examples = make_examples(teacher)
+    teacher.initialize(lambda: examples)
+    teacher.to_disk(tmp_path / "teacher")
+    settings = {"@misc": "spacy_mamba_crf.Teachers.v1", "paths": [str(tmp_path / "teacher")]}
+    nlp = blank_pipeline(teachers=settings)
+    nlp.initialize(lambda: examples)
+    with pytest.raises(ValueError, match="teachers without CRF think tag sequences possible"):
+        nlp.update(examples)
+    alike = blank_pipeline(tagger_model(crf=False), teachers=settings)
+    alike.initialize(lambda: examples)
+    alike.update(examples)
+
+
+def test_a_student_learns_on_with_a_new_label_without_its_teachers(saved):
+    settings = {"@misc": "spacy_mamba_crf.Teachers.v1", "paths": [str(saved)]}
+    nlp = blank_pipeline(teachers=settings)
+    examples = make_examples(nlp)
+    optimizer = nlp.initialize(lambda: examples)
+    nlp.update(examples, sgd=optimizer)
+    ner = nlp.get_pipe("ner")
+    ner.add_label("DRUG")
+    with pytest.raises(ValueError, match="or set the component's teachers to null"):
+        nlp.update(examples, sgd=optimizer)
+    ner.teachers = None
+    nlp.update(examples, sgd=optimizer)
 
 
 def test_a_mix_of_losses_is_their_weighted_sum(student):
@@ -152,7 +212,7 @@ def test_a_mix_of_losses_is_their_weighted_sum(student):
     potentials = ner._potentials(ner.model, ner.tagset)
     random = np.random.default_rng(1)
     scores = [random.normal(size=(2, len(ner.tagset))).astype("float32") for _ in range(2)]
-    loss = agreement_loss(scores, potentials)
+    loss = agreement_loss(scores, potentials, 1)
     mixed = mix_losses(loss, loss, 2.0, -0.5)
     assert mixed.value == pytest.approx(1.5 * loss.value)
     np.testing.assert_allclose(mixed.d_scores[1], 1.5 * loss.d_scores[1], rtol=1e-5)

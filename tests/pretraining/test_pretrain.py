@@ -179,7 +179,7 @@ def test_a_pretraining_goes_on_from_the_weights_of_another(text, config, tmp_pat
     before, after = read_file(weights_path), read_file(then / "tok2vec.safetensors")
     for name, values in before.weights.items():
         np.testing.assert_allclose(after.weights[name], values, atol=1e-5)
-    assert after.facts["start"] == before.facts
+    assert after.facts["start"].items() >= before.facts.items()
     told = card(weights_path, after, "float32", "our own", "mamba_crf")
     rates = f"| `learn_rate` | {before.facts['settings']['learn_rate']} | 1e-09 |"
     assert rates in told
@@ -214,6 +214,7 @@ def test_two_processes_learn_what_one_learns(text, config, tmp_path):
         (["--component", "tagger"], "There is no component 'tagger'"),
         (["--precision", "int4"], "precision = 'int4' is unknown"),
         (["--mask-rate", "2"], "mask_rate = 2.0 is not in"),
+        (["--nlp.lang", "--mask-rate", "2"], "mask_rate = 2.0 is not in"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -223,6 +224,27 @@ def test_the_command_says_what_is_wrong(text, config, tmp_path, arguments, messa
     assert message in " ".join((done.stdout + done.stderr).split())
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "tok2vec.safetensors").exists()
+
+
+def test_an_option_that_is_none_is_named(text, config, tmp_path):
+    done = command(config, text, tmp_path / "out", "--epoch", "2")
+    assert done.returncode == 2
+    assert "No such option: --epoch" in done.stderr
+
+
+def test_resuming_from_another_start_is_refused(text, tmp_path, monkeypatch):
+    leave_unfinished(text, tmp_path / "out", monkeypatch)
+    with pytest.raises(ValueError, match=r"other settings: start = '1' \(was None\)"):
+        facts = {"start": {"crc32": "1"}}
+        run(text, tmp_path / "out", replace(SETTINGS, epochs=1), resume=True, facts=facts)
+
+
+def test_weights_for_another_language_are_a_warning(text, config, tmp_path):
+    run(text, tmp_path / "first", replace(SETTINGS, epochs=1), facts={"lang": "en"})
+    options = ["--start", tmp_path / "first" / "tok2vec.safetensors", *OPTIONS]
+    done = command(config, text, tmp_path / "then", *options)
+    assert done.returncode == 0
+    assert "is for the language en" in " ".join(done.stdout.split())
 
 
 def test_an_embeddings_own_masks_are_off_in_pretraining_and_back_after_it(text, tmp_path):
