@@ -33,6 +33,20 @@ def test_later_configs_win_and_variables_stay_variables(folder: Path):
     assert merged["nlp"] == {"lang": "zh", "size": 2, "log": "${paths.log}"}
 
 
+def test_a_config_is_made_longer_with_its_schedule(tmp_path):
+    (tmp_path / "base.cfg").write_text(
+        "[training]\nmax_steps = 200\neval_frequency = 25\n\n[training.optimizer]\n\n"
+        "[training.optimizer.learn_rate]\ntotal_steps = 200\nwarmup_steps = 40\n"
+    )
+    done = run("merge_configs.py", "out.cfg", "base.cfg", "--longer", "1.5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    training = Config().from_disk(tmp_path / "out.cfg")["training"]
+    assert (training["max_steps"], training["eval_frequency"]) == (300, 38)
+    assert training["optimizer"]["learn_rate"] == {"total_steps": 300, "warmup_steps": 60}
+    done = run("merge_configs.py", "out.cfg", "base.cfg", "--longer", "0", cwd=tmp_path)
+    assert done.returncode == 1 and "is no number of steps" in " ".join(done.stdout.split())
+
+
 def test_a_config_that_cannot_be_read_is_named(folder: Path):
     (folder / "bad.cfg").write_text("no section = 1\n")
     done = run("merge_configs.py", "out.cfg", "base.cfg", "bad.cfg", cwd=folder)

@@ -27,6 +27,9 @@ def annotate(
     keep_empty: Annotated[
         bool, typer.Option("--keep-empty", help="Write docs without any entity, too")
     ] = False,
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Write the texts only, to learn from teachers alone")
+    ] = False,
 ) -> None:
     """Write what the pipelines agree on; where they are not sure, nothing is annotated.
 
@@ -38,6 +41,7 @@ def annotate(
         from spacy.tokens import DocBin
 
         from ..corpora.raw_texts import check_raw_files, raw_docs
+        from ..doc_copies import copy_tokens
         from ..files import write_bytes
         from ..pipeline.silver import annotate as annotated
 
@@ -53,8 +57,9 @@ def annotate(
         docbin = DocBin(attrs=["ORTH", "SPACY", "ENT_IOB", "ENT_TYPE"])
         entities = tokens = unknown = 0
         for doc in islice(docs, limit or None):
-            docbin.add(doc)
             entities += len(doc.ents)
+            doc = copy_tokens(doc.vocab, doc) if bare else doc
+            docbin.add(doc)
             tokens += len(doc)
             unknown += sum(not token.ent_iob for token in doc)
         if not len(docbin):

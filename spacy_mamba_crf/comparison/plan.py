@@ -111,7 +111,7 @@ class Plan:
         config = merge_configs([self.configs / f"{system}.cfg", *self._overlays(system)])
         _drop_stray_schedule(config)
         if self.max_steps:
-            _set_budget(config, self.max_steps)
+            set_budget(config, self.max_steps)
         config.setdefault("paths", {}).setdefault("log", None)
         config.setdefault("training", {})["logger"] = dict(_LOGGER)
         config["paths"] |= {name: value for name, value in self.paths if name in config["paths"]}
@@ -178,7 +178,7 @@ def _drop_stray_schedule(config: Config) -> None:
         del optimizer["learn_rate"]
 
 
-def _set_budget(config: Config, max_steps: int) -> None:
+def set_budget(config: Config, max_steps: int) -> None:
     """Train for `max_steps`: the schedule and the evaluations are scaled with them."""
     training = config.setdefault("training", {})
     defaults = DEFAULT_CONFIG["training"]

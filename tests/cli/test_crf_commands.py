@@ -120,6 +120,16 @@ def test_annotate_writes_docs_with_what_the_pipeline_is_sure_of(folder: Path):
     assert {(ent.text, ent.label_) for doc in docs for ent in doc.ents} == {("London", "LOC")}
 
 
+def test_annotate_writes_bare_texts_where_there_are_entities(folder: Path):
+    (folder / "raw.txt").write_text("I like London .\nThis is about nothing .\n" * 20, "utf-8")
+    options = ["-m", "model", "--certain", "0.6", "--bare"]
+    done = run(folder, "annotate", "raw.txt", "bare.spacy", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    docs = list(DocBin().from_disk(folder / "bare.spacy").get_docs(spacy.blank("xx").vocab))
+    assert [doc.text for doc in docs] == ["I like London ."] * 20
+    assert not any(token.ent_iob for doc in docs for token in doc)
+
+
 def test_annotate_reads_a_share_of_the_texts_by_the_seed(folder: Path):
     (folder / "more.txt").write_text("\n".join(f"I like London {n} ." for n in range(100)), "utf-8")
     found = []
