@@ -71,8 +71,8 @@ def SumOfTables(
     """The sum of the tables' rows, one (token, width) array a doc.
 
     tables: layers of keys, each with its HashedRows. attr, folding: see TokenBatch. mask_rate: in
-    training, the share of tokens that are hidden. On a GPU the
-    layers run one by one; on a CPU, kernels do the same, a block of tokens at a time.
+    training, the share of tokens that are hidden. On a GPU the layers run one by one; on a CPU,
+    kernels do the same, a block of tokens at a time.
     """
     chains: list[Model] = [chain(keys, rows) for keys, rows in tables]
     return Model(
@@ -167,15 +167,16 @@ def _sum_init(model: Model, X=None, Y=None) -> None:
     model.layers[0].initialize(X=None if X is None else _batch(model, X))
 
 
-def _batch(model: Model, docs: list[Doc]) -> TokenBatch:
+def _batch(model: Model, docs: list[Doc], is_train: bool = False) -> TokenBatch:
     folding = Folding(*(model.attrs[f"fold_{name}"] for name in Folding._fields))
-    return TokenBatch(docs, model.attrs["attr"], folding)
+    hidden = None
+    if is_train and model.attrs["mask_rate"]:
+        hidden = np.random.uniform(size=sum(map(len, docs))) < model.attrs["mask_rate"]
+    return TokenBatch(docs, model.attrs["attr"], folding, hidden)
 
 
 def _sum_forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:
-    tokens = _batch(model, docs)
-    if is_train and model.attrs["mask_rate"]:
-        tokens.hidden = np.random.uniform(size=len(tokens)) < model.attrs["mask_rate"]
+    tokens = _batch(model, docs, is_train)
     if model.ops.xp is np:
         Y, backprop = _run_kernels(model, tokens, is_train)
     else:

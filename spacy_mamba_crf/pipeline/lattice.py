@@ -32,6 +32,16 @@ def join_scores(scores: Sequence[Floats2d]) -> Batch:
     return Batch(xp2torch(together), offsets)
 
 
+def divide_scores(
+    batch: Batch, potentials: Potentials, temperature: float
+) -> tuple[Batch, Potentials]:
+    """All scores divided by a temperature."""
+    emissions = batch.emissions / temperature
+    return batch._replace(emissions=emissions), Potentials(
+        *(part / temperature for part in potentials)
+    )
+
+
 class Lattice:
     """The legal tag sequences of some docs, on the CPU.
 

@@ -27,7 +27,7 @@ from .constraints import Constraints
 from .decoding import Prediction, check_thresholds, decode
 from .entity_ratio import EntityRatio
 from .label_check import warn_of_unknown_labels
-from .lattice import Batch, Lattice, join_scores
+from .lattice import Batch, Lattice, divide_scores, join_scores
 from .learning import Loss, agreement_loss, annotation_loss, mix_losses, rehearsal_loss
 from .lexicon_use import HasLexicon, LexiconUse
 from .loss_score import loss_and_accuracy
@@ -254,8 +254,7 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
         if self.rules is not None and self.rules.decode == "teacher":
             batch, potentials = self.rules.teacher(docs, batch, potentials, tagset)
         if temperature != 1.0:
-            batch = batch._replace(emissions=batch.emissions / temperature)
-            potentials = Potentials(*(part / temperature for part in potentials))
+            batch, potentials = divide_scores(batch, potentials, temperature)
         potentials = constraints.forbid(potentials, tagset, self.name)
         terms = self._terms(tagset)
         if terms is not None and use.mode == "soft":
@@ -310,9 +309,9 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
         tagset = self.tagset
 
         def loss_of(read: list[Example], scores: list[Floats2d]) -> Loss:
-            loss = self._annotation_loss(read, scores)
-            docs = [example.predicted for example in read]
             potentials = self._potentials(self.model, tagset)
+            loss = self._annotation_loss(read, scores, potentials)
+            docs = [example.predicted for example in read]
             for guide in (self.rules, self.teachers):
                 if guide is not None:
                     loss = guide.mix(loss, docs, scores, potentials, tagset)
@@ -322,7 +321,7 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
             return loss
 
         losses = learn(self, examples, loss_of, drop, sgd, losses, self.regularization)
-        if self.rules is not None:
+        if self.rules is not None and any(len(example.predicted) for example in examples):
             self.rules.seen += 1
         return losses
 
@@ -359,7 +358,7 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
         validate_examples(examples, "CRFEntityRecognizer.get_loss")
         if not any(len(doc_scores) for doc_scores in scores):
             return 0.0, [doc_scores * 0 for doc_scores in scores]
-        loss = self._annotation_loss(examples, scores)
+        loss = self._annotation_loss(examples, scores, self._potentials(self.model, self.tagset))
         return loss.value, loss.d_scores
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
@@ -368,8 +367,9 @@ class CRFEntityRecognizer(CRFQueries, HasLexicon, TrainablePipe):
         scores = super().score(examples, **kwargs)
         return scores | loss_and_accuracy(self, examples) if self.score_loss else scores
 
-    def _annotation_loss(self, examples: list[Example], scores: list[Floats2d]) -> Loss:
-        potentials = self._potentials(self.model, self.tagset)
+    def _annotation_loss(
+        self, examples: list[Example], scores: list[Floats2d], potentials: Potentials
+    ) -> Loss:
         keys = (self.incorrect_spans_key, self.correct_spans_key)
         ratio = self.entity_ratio
         return annotation_loss(examples, scores, potentials, self.tagset, *keys, ratio)

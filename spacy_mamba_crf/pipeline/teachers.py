@@ -15,7 +15,7 @@ from ..doc_copies import copies_for
 from ..layers.crf_output import read_potentials
 from ..pytorch.crf import NEG_INF, Potentials
 from ..pytorch.schemes import TagSet
-from .lattice import Batch, join_scores
+from .lattice import Batch, divide_scores, join_scores
 from .learning import Loss, divergence_loss, mix_losses
 from .parts import find_recogniser
 
@@ -114,7 +114,4 @@ def _scores(
     """A teacher's scores of docs that pass the components before it, by its temperature."""
     batch = join_scores(recogniser.model.predict(copies_for(nlp, recogniser, docs)))
     potentials = read_potentials(recogniser.model.get_ref("transition_scores"), tagset)
-    emissions = batch.emissions / recogniser.temperature
-    return batch._replace(emissions=emissions), Potentials(
-        *(part / recogniser.temperature for part in potentials)
-    )
+    return divide_scores(batch, potentials, recogniser.temperature)
