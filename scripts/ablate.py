@@ -7,7 +7,7 @@ import typer
 from wasabi import msg
 
 from spacy_mamba_crf.comparison.ablations import read_ablations, write_table
-from spacy_mamba_crf.comparison.plan import Plan, read_seeds
+from spacy_mamba_crf.comparison.plan import Plan, read_override, read_seeds
 from spacy_mamba_crf.comparison.runs import Outcome, run_all
 
 
@@ -20,6 +20,9 @@ def main(
     only: Annotated[str, typer.Option(help="Some of them, with spaces between")] = "",
     seeds: Annotated[str, typer.Option(help="With spaces between")] = "0",
     max_steps: Annotated[int, typer.Option(help="Steps of each; 0: what its config says")] = 0,
+    paths: Annotated[
+        str, typer.Option(help="NAME=VALUE of [paths], with spaces between, where a config has it")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the runs")] = None,
     jobs: Annotated[int, typer.Option(help="To train at once")] = 1,
     tables_only: Annotated[bool, typer.Option("--tables-only", help="Run nothing")] = False,
@@ -35,6 +38,7 @@ def main(
             out=out or Path("comparison") / f"{corpus}-ablations",
             seeds=read_seeds(seeds),
             max_steps=max_steps,
+            paths=[read_override(text) for text in paths.split()],
             jobs=jobs,
         )
         outcomes = [] if tables_only else run_all(plan, report=_print)

@@ -32,6 +32,7 @@ def MambaEncoder(
     block_size: int = 4096,
     mixed_precision: bool = False,
     cpu_precision: str = "auto",
+    tied: bool = False,
 ) -> Model[list[Floats2d], list[Floats2d]]:
     """spacy_mamba_crf.MambaEncoder.v1: `depth` bidirectional layers over whole texts.
 
@@ -42,7 +43,8 @@ def MambaEncoder(
     "zoh" | "bilinear" are S4D's. Texts longer than block_size tokens are predicted block by block
     with carried state. mixed_precision: half precision on CUDA. cpu_precision: of the matrix
     products in predictions on a CPU, "float32", "bfloat16", or "auto": bfloat16 where the CPU
-    multiplies it natively. Raises ValueError for an unknown variant or precision, or sizes that do
+    multiplies it natively. tied: both directions of a layer share their parameters, of which there
+    are half as many then. Raises ValueError for an unknown variant or precision, or sizes that do
     not divide.
     """
 
@@ -62,7 +64,13 @@ def MambaEncoder(
     sizes |= {"d_conv": d_conv, "headdim": headdim, "block_size": block_size}
     check_positive("MambaEncoder", input_width=input_width or width, **sizes)
     encoder = BidirectionalEncoder(
-        width, depth, make_mixer, input_width=input_width, block_size=block_size, bf16=bf16
+        width,
+        depth,
+        make_mixer,
+        input_width=input_width,
+        block_size=block_size,
+        bf16=bf16,
+        tied=tied,
     )
     return TorchEncoder(encoder, input_width or width, width, mixed_precision=mixed_precision)
 

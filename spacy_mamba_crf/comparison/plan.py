@@ -108,8 +108,9 @@ class Plan:
 
         Raises FileNotFoundError or ValueError naming the file or the key that is wrong.
         """
-        config = merge_configs([self.configs / f"{system}.cfg", *self._overlays(system)])
-        _drop_stray_schedule(config)
+        own = self.configs / f"{system}.cfg"
+        config = merge_configs([own, *self._overlays(system)])
+        _drop_stray_schedule(config, _schedule(merge_configs([own])))
         if self.max_steps:
             set_budget(config, self.max_steps)
         config.setdefault("paths", {}).setdefault("log", None)
@@ -170,12 +171,20 @@ def read_system_override(text: str) -> tuple[str, Override]:
     return system, read_override(setting)
 
 
-def _drop_stray_schedule(config: Config) -> None:
-    """Drop what the corpus's config says of a schedule where the system's config names none."""
+def _schedule(config: Config) -> dict[str, Any]:
+    """The settings of the learning rate's schedule; none where it is constant or not there."""
+    schedule = config.get("training", {}).get("optimizer", {}).get("learn_rate")
+    return schedule if isinstance(schedule, dict) else {}
+
+
+def _drop_stray_schedule(config: Config, own: Mapping[str, Any]) -> None:
+    """Drop what the corpus's config says of a schedule that is not among the system's settings."""
     optimizer = config.get("training", {}).get("optimizer", {})
     schedule = optimizer.get("learn_rate")
-    if isinstance(schedule, dict) and "@schedules" not in schedule:
-        del optimizer["learn_rate"]
+    if isinstance(schedule, dict):
+        optimizer["learn_rate"] = {key: schedule[key] for key in schedule if key in own}
+        if not own:
+            del optimizer["learn_rate"]
 
 
 def set_budget(config: Config, max_steps: int) -> None:
@@ -187,8 +196,8 @@ def set_budget(config: Config, max_steps: int) -> None:
     every = training.get("eval_frequency", defaults["eval_frequency"])
     every = max(1, round(every * share)) if isinstance(every, int) else max(1, max_steps // 10)
     training |= {"max_steps": max_steps, "eval_frequency": min(every, max_steps)}
-    schedule = training.get("optimizer", {}).get("learn_rate")
-    if isinstance(schedule, dict) and "total_steps" in schedule:
+    schedule = _schedule(config)
+    if "total_steps" in schedule:
         schedule["total_steps"] = max_steps
         if isinstance(schedule.get("warmup_steps"), int):
             schedule["warmup_steps"] = round(schedule["warmup_steps"] * share)

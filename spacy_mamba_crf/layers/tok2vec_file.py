@@ -12,7 +12,7 @@ import numpy as np
 from thinc.api import Model
 
 from ..files import write_bytes
-from .parameters import load_weights, weights
+from .parameters import weights
 
 PRECISIONS = ("float32", "float16", "int8")
 _FORMAT = "spacy-mamba-crf tok2vec 1"
@@ -82,22 +82,16 @@ def read_file(path: Path) -> Tok2VecFile:
     return Tok2VecFile(unpacked, json.loads(metadata["settings"]), json.loads(metadata["facts"]))
 
 
-def load_tok2vec(
-    path: str | Path, content: Tok2VecFile, tok2vec: Model, settings: dict[str, Any]
-) -> None:
-    """Put the weights of a file into a tok2vec with the same settings.
-
-    Raises ValueError, naming the file and the setting that differs, and then nothing is changed.
-    """
-    for key, theirs, ours in _differences(content.settings, settings):
-        raise ValueError(
-            f"{path} was pretrained with {key} = {theirs!r}, but the config has {ours!r}; use the "
-            "same settings of the tok2vec, or another file."
-        )
-    try:
-        load_weights(tok2vec, content.weights)
-    except ValueError as error:
-        raise ValueError(f"{path} does not fit the tok2vec of the config: {error}.") from error
+def differences(theirs: Any, ours: Any, key: str) -> list[tuple[str, Any, Any]]:
+    """(setting, theirs, ours) of each that differs."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        names = [name for name in {**theirs, **ours} if name not in _FREE]
+        return [
+            difference
+            for name in names
+            for difference in differences(theirs.get(name), ours.get(name), f"{key}.{name}")
+        ]
+    return [] if theirs == ours else [(key, theirs, ours)]
 
 
 def _packed(name: str, values: np.ndarray, precision: str) -> dict[str, np.ndarray]:
@@ -117,15 +111,3 @@ def _unpacked(values: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
     if scale is None:
         return unpacked
     return unpacked * scale.reshape(-1, *[1] * (values.ndim - 1))
-
-
-def _differences(theirs: Any, ours: Any, key: str = "tok2vec") -> list[tuple[str, Any, Any]]:
-    """(setting, theirs, ours) of each that differs."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        names = [name for name in {**theirs, **ours} if name not in _FREE]
-        return [
-            difference
-            for name in names
-            for difference in _differences(theirs.get(name), ours.get(name), f"{key}.{name}")
-        ]
-    return [] if theirs == ours else [(key, theirs, ours)]

@@ -9,22 +9,27 @@ from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.util import logger
 from thinc.api import Model
 
-from ..layers.tok2vec_file import load_tok2vec, read_file
+from ..layers.tok2vec_file import read_file
+from ..layers.tok2vec_parts import PARTS, load_tok2vec
 from .parts import model_of
 
 _NAME = "spacy_mamba_crf.pretrained_tok2vec.v1"
 
 
 def make_pretrained_tok2vec(
-    path: str | None, component: str = "ner"
+    path: str | None, component: str = "ner", part: str = "tok2vec"
 ) -> Callable[[Language], Language]:
     """spacy_mamba_crf.pretrained_tok2vec.v1, for [initialize.after_init]: pretrained weights.
 
     path: file that `python -m spacy mamba-pretrain` wrote for the same tok2vec; None begins with
     random weights, and so does, with a warning, a pipeline of another language than the file's.
-    component: the one whose tok2vec takes them. The callback raises ValueError, naming what is
-    wrong, if there is no such component, or the file is missing, damaged or of another tok2vec.
+    component: the one whose tok2vec takes them. part: "embed" takes its embedding alone, "tok2vec"
+    all of it; a LexiconEmbed may stand around the embedding. Raises ValueError for another part;
+    the callback does, naming what is wrong, if there is no such component, or the file is missing,
+    damaged or of another tok2vec.
     """
+    if part not in PARTS:
+        raise ValueError(f"{_NAME}: part = {part!r} is unknown; choose one of {', '.join(PARTS)}.")
 
     def load(nlp: Language) -> Language:
         if path is None:
@@ -39,7 +44,7 @@ def make_pretrained_tok2vec(
                 *(_NAME, path, lang, nlp.lang, component),
             )
             return nlp
-        load_tok2vec(path, file, tok2vec, settings)
+        load_tok2vec(path, file, tok2vec, settings, part)
         logger.info("%s begins with the weights of %s", component, path)
         return nlp
 

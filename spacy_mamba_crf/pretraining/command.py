@@ -16,7 +16,8 @@ from wasabi import msg
 
 from ..configs import merge_configs
 from ..corpora.raw_texts import check_raw_files, raw_docs
-from ..layers.tok2vec_file import PRECISIONS, load_tok2vec, read_file
+from ..layers.tok2vec_file import PRECISIONS, read_file
+from ..layers.tok2vec_parts import load_tok2vec
 from ..pipeline.pretrained_tok2vec import tok2vec_of, tok2vec_settings
 from .processes import joined_processes
 from .settings import PretrainSettings

@@ -23,27 +23,36 @@ PORTION = 1024
 
 
 class BidirectionalLayer(nn.Module):
-    """x + dropout(forward(norm(x)) + backward(norm(x))): (batch, time, width) each."""
+    """x + dropout(forward(norm(x)) + backward(norm(x))): (batch, time, width) each.
 
-    def __init__(self, width: int, make_mixer: Callable[[], Mixer]):
+    Each mixer ends in a linear layer of its own, so the sum is what one linear layer over the
+    states of both directions, side by side, would make. tied: one mixer reads in both directions.
+    """
+
+    def __init__(self, width: int, make_mixer: Callable[[], Mixer], tied: bool = False):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.forward_mixer = make_mixer()
-        self.backward_mixer = make_mixer()
+        self.backward_mixer = None if tied else make_mixer()
         self.dropout = Dropout(0.0)
+
+    @property
+    def backward(self) -> Mixer:
+        """The mixer that reads from the end to the start."""
+        return self.forward_mixer if self.backward_mixer is None else self.backward_mixer
 
     def forward(self, x: Tensor, flip: Tensor) -> Tensor:
         """Padded: x (batch, time, width); flip as `padding.flip_index` makes it."""
         normed = self.norm(x)
         y = self.forward_mixer(normed)
-        reversed_y = self.backward_mixer(mirror(normed, flip))
+        reversed_y = self.backward(mirror(normed, flip))
         return x + self.dropout(y + mirror(reversed_y, flip))
 
     def forward_texts(self, x: Tensor, texts: Texts) -> Tensor:
         """Ragged: x (token, width)."""
         normed = self.norm(x)
         y = self.forward_mixer.forward_texts(normed, texts)
-        reversed_y = self.backward_mixer.forward_texts(normed, texts._replace(reverse=True))
+        reversed_y = self.backward.forward_texts(normed, texts._replace(reverse=True))
         if torch.is_grad_enabled():
             return x + self.dropout(y + reversed_y)
         return self.dropout(y.add_(reversed_y)).add_(x)
@@ -58,11 +67,11 @@ class BidirectionalLayer(nn.Module):
         entering: list[MixerState | None] = [None]
         for start in reversed(starts[1:]):
             block = self.norm(x[None, start : start + block_size])
-            entering.append(self.backward_mixer.carry(block.flip(1), entering[-1]))
+            entering.append(self.backward.carry(block.flip(1), entering[-1]))
         state: MixerState | None = None
         for start in starts:
             block = self.norm(x[None, start : start + block_size])
-            reversed_y, _ = self.backward_mixer.forward_block(block.flip(1), entering.pop())
+            reversed_y, _ = self.backward.forward_block(block.flip(1), entering.pop())
             y, state = self.forward_mixer.forward_block(block, state)
             x[start : start + block_size] += (y + reversed_y.flip(1))[0]
 
@@ -72,7 +81,7 @@ class BidirectionalEncoder(nn.Module):
 
     `block_size`: without gradients, texts longer than this run block by block with carried state,
     so that the memory they take beside input and output is bounded. `bf16`: without gradients on a
-    CPU, matrix products in bfloat16.
+    CPU, matrix products in bfloat16. `tied`: both directions of a layer share their parameters.
     """
 
     def __init__(
@@ -84,13 +93,16 @@ class BidirectionalEncoder(nn.Module):
         input_width: int | None = None,
         block_size: int = 4096,
         bf16: bool = False,
+        tied: bool = False,
     ):
         super().__init__()
         input_width = input_width or width
         self.width = width
         self.input = nn.Identity() if input_width == width else Linear(input_width, width)
         self.input_dropout = Dropout(0.0)
-        self.layers = nn.ModuleList(BidirectionalLayer(width, make_mixer) for _ in range(depth))
+        self.layers = nn.ModuleList(
+            BidirectionalLayer(width, make_mixer, tied) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(width)
         self.output_dropout = Dropout(0.0)
         self.block_size = block_size

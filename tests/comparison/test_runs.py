@@ -161,6 +161,16 @@ def test_the_corpus_config_cannot_give_half_a_schedule_to_a_system_without_one(p
     assert "learn_rate" not in plan.config("a")["training"]["optimizer"]
 
 
+def test_a_schedule_of_another_kind_gets_none_of_the_corpus_configs_settings(plan: Plan):
+    constant = '[training.optimizer.learn_rate]\n@schedules = "constant.v1"\nrate = 0.003\n'
+    head = f"{SYSTEM_WITHOUT_SCHEDULE}\n[training]\n\n[training.optimizer]\n\n"
+    (plan.configs / "a.cfg").write_text(head + constant)
+    overlay = "[training]\n\n[training.optimizer]\n\n[training.optimizer.learn_rate]\n"
+    (plan.configs / "corpora" / "tiny.cfg").write_text(f"{overlay}total_steps = 9\n")
+    rate = plan.config("a")["training"]["optimizer"]["learn_rate"]
+    assert rate == {"@schedules": "constant.v1", "rate": 0.003}
+
+
 SYSTEM_WITHOUT_SCHEDULE = '[nlp]\nlang = "en"\npipeline = ["ner"]\n'
 
 

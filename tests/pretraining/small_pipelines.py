@@ -53,11 +53,15 @@ def write_text(path: Path) -> Path:
     return path
 
 
-def pipeline(**encoder: Any) -> Language:
-    """A blank one, with random weights that are always the same."""
+def pipeline(lexicon: str | None = None, **encoder: Any) -> Language:
+    """A blank one, with random weights that are always the same; lexicon: a file of terms."""
     fix_random_seed(0)
     config = Config().from_str(CONFIG)
-    config["components"]["ner"]["model"]["tok2vec"]["encode"].update(encoder)
+    settings = config["components"]["ner"]["model"]["tok2vec"]
+    settings["encode"].update(encoder)
+    if lexicon is not None:
+        around = {"@architectures": "spacy_mamba_crf.LexiconEmbed.v1", "width": 16}
+        settings["embed"] = {**around, "lexicon": lexicon, "embed": settings["embed"]}
     nlp = load_model_from_config(config, auto_fill=True)
     tok2vec(nlp).initialize(X=[Doc(nlp.vocab, words=["a"])])
     return nlp

@@ -8,9 +8,12 @@ import spacy
 from small_pipelines import pipeline, settings, tok2vec
 
 from spacy_mamba_crf.layers.parameters import load_weights, weights
-from spacy_mamba_crf.layers.tok2vec_file import load_tok2vec, read_file, write_tok2vec
+from spacy_mamba_crf.layers.tok2vec_file import read_file, write_tok2vec
+from spacy_mamba_crf.layers.tok2vec_parts import load_tok2vec
+from spacy_mamba_crf.pipeline.pretrained_tok2vec import tok2vec_settings as settings_of
 
 CALLBACK = "spacy_mamba_crf.pretrained_tok2vec.v1"
+HASHED = {"width": 8, "depth": 1, "embed_size": 20, "pretrained_vectors": None}
 
 
 @pytest.fixture
@@ -74,6 +77,74 @@ def test_another_setting_is_refused_by_name_and_nothing_changes(path):
     with pytest.raises(ValueError, match=r"tok2vec\.encode\.d_state = 8, but the config has 4"):
         load_tok2vec(path, read_file(path), tok2vec(other), settings(other))
     assert all(np.array_equal(v, before[k]) for k, v in weights(tok2vec(other)).items())
+
+
+def test_a_setting_that_an_earlier_version_did_not_know_has_its_default(path):
+    nlp = pipeline()
+    earlier = {name: dict(own) for name, own in settings(nlp).items() if isinstance(own, dict)}
+    del earlier["encode"]["tied"]
+    write_tok2vec(path, tok2vec(nlp), {**settings(nlp), **earlier}, {}, "float32")
+    load_tok2vec(path, read_file(path), tok2vec(nlp), settings(nlp))
+    other = pipeline(tied=True)
+    with pytest.raises(ValueError, match="tied = False, but the config has True"):
+        load_tok2vec(path, read_file(path), tok2vec(other), settings(other))
+
+
+def test_the_embedding_alone_goes_into_a_tok2vec_with_another_encoder(path):
+    nlp = other_weights()
+    write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, "float32")
+    other = pipeline(d_state=4, depth=2)
+    before = weights(tok2vec(other).get_ref("encode"))
+    spacy.registry.callbacks.get(CALLBACK)(str(path), part="embed")(other)
+    assert not any(values.any() for values in weights(tok2vec(other).get_ref("embed")).values())
+    for name, values in weights(tok2vec(other).get_ref("encode")).items():
+        np.testing.assert_array_equal(values, before[name])
+
+
+def test_an_embedding_of_other_sizes_is_refused_by_name(path):
+    nlp = pipeline()
+    here = settings(nlp)
+    write_tok2vec(
+        path, tok2vec(nlp), {**here, "embed": {**here["embed"], "rows": [7]}}, {}, "float32"
+    )
+    with pytest.raises(
+        ValueError, match=r"tok2vec\.embed\.rows = \[7\], but the config has \[100\]"
+    ):
+        spacy.registry.callbacks.get(CALLBACK)(str(path), part="embed")(nlp)
+
+
+def test_a_lexicon_may_stand_around_the_embedding(path, tmp_path):
+    terms = tmp_path / "terms.txt"
+    terms.write_text("甲乙\n", encoding="utf-8")
+    nlp = pipeline()
+    write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, "float32")
+    with_terms = pipeline(lexicon=str(terms))
+    spacy.registry.callbacks.get(CALLBACK)(str(path))(with_terms)
+    for name in ("embed", "encode"):
+        node = tok2vec(with_terms).get_ref(name)
+        node = node.layers[0] if name == "embed" else node
+        expected = weights(tok2vec(nlp).get_ref(name))
+        found = weights(node)
+        assert found.keys() == expected.keys()
+        for key, values in found.items():
+            np.testing.assert_array_equal(values, expected[key])
+
+
+def test_a_part_that_is_none_is_named():
+    with pytest.raises(
+        ValueError, match="part = 'encode' is unknown; choose one of tok2vec, embed"
+    ):
+        spacy.registry.callbacks.get(CALLBACK)(None, part="encode")
+
+
+def test_a_tok2vec_without_parts_is_refused(path):
+    nlp = spacy.blank("zh")
+    nlp.add_pipe("tok2vec", config={"model": {"@architectures": "spacy.HashEmbedCNN.v2", **HASHED}})
+    model = nlp.get_pipe("tok2vec").model
+    model.initialize(X=[nlp.make_doc("甲")])
+    write_tok2vec(path, model, settings_of(nlp, "tok2vec"), {}, "float32")
+    with pytest.raises(ValueError, match="do not both have a part `embed`"):
+        spacy.registry.callbacks.get(CALLBACK)(str(path), "tok2vec", "embed")(nlp)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,21 @@ def test_a_layer_with_the_same_weights_both_ways_mirrors_a_mirrored_text(make_mi
     assert_close(back[mask], there[mask])
 
 
+@torch.no_grad()
+def test_tied_directions_are_two_with_the_same_weights(make_mixer):
+    texts = random_texts()
+    tied = make_encoder(make_mixer, tied=True)
+    untied = make_encoder(make_mixer)
+    found = untied.load_state_dict(tied.state_dict(), strict=False)
+    assert not found.unexpected_keys and all("backward_mixer" in key for key in found.missing_keys)
+    for layer in untied.layers:
+        layer.backward_mixer.load_state_dict(layer.forward_mixer.state_dict())
+    expected = encode(untied, texts)
+    assert_close(encode(tied, texts), expected)
+    tied.block_size = 5
+    assert_close(encode(tied, texts), expected)
+
+
 def test_every_step_sees_the_whole_text(make_mixer):
     encoder = make_encoder(make_mixer)
     x = random_texts([7])[0]
