@@ -1,10 +1,11 @@
-"""Writing files whole: to a temporary name in the same folder, then renamed."""
+"""Writing files whole: to a temporary name in the same folder, then renamed. Reading tensors."""
 
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -40,3 +41,18 @@ def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path` as UTF-8 with LF line ends, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_tensors(path: Path, framework: str, advice: str = "") -> tuple[dict[str, Any], dict]:
+    """The tensors of a safetensors file by name, and its metadata: strings.
+
+    framework: "np" | "pt", what the tensors are. Raises ValueError, with the advice, if the file is
+    damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} is damaged: {error}{advice}") from error

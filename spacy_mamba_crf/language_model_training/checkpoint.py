@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ..files import write_bytes
+from ..files import read_tensors, write_bytes
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -48,17 +48,10 @@ def load_checkpoint(
 
     Raises ValueError if the file is damaged, or if a setting is not that of the checkpoint.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = folder / CHECKPOINT
     if not path.is_file():
         return Progress()
-    try:
-        with safe_open(path, "pt") as file:
-            facts = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it and train anew.") from error
+    tensors, facts = read_tensors(path, "pt", "; remove it and train anew.")
     check_settings(path, json.loads(facts["settings"]), settings)
     parts: dict[str, dict[str, torch.Tensor]] = {"module": {}, "optimizer": {}}
     for name, value in tensors.items():

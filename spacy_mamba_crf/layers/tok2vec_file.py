@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from thinc.api import Model
 
-from ..files import write_bytes
+from ..files import read_tensors, write_bytes
 from .parameters import weights
 
 PRECISIONS = ("float32", "float16", "int8")
@@ -62,16 +62,9 @@ def write_file(path: Path, content: Tok2VecFile, precision: str) -> None:
 
 def read_file(path: Path) -> Tok2VecFile:
     """Raises ValueError, naming the file, if it is missing, damaged or something else."""
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise ValueError(f"There is no file {path} of a pretrained tok2vec; correct the path.")
-    try:
-        with safe_open(path, "np") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    tensors, metadata = read_tensors(path, "np")
     if metadata.get("format") != _FORMAT:
         raise ValueError(
             f"{path} is no file of a pretrained tok2vec; make one with "

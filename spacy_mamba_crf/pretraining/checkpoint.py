@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from thinc.api import Model, Optimizer
 
-from ..files import write_bytes
+from ..files import read_tensors, write_bytes
 from ..language_model_training.checkpoint import check_settings
 from ..layers.parameters import load_optimizer_state, load_weights, optimizer_state, weights
 
@@ -31,20 +31,14 @@ def load_checkpoint(folder: Path, model: Model, optimizer: Optimizer, asked: dic
 
     Raises ValueError if the file is damaged, or if a setting is not that of the checkpoint.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = folder / CHECKPOINT
     if not path.is_file():
         return 0
+    tensors, facts = read_tensors(path, "np", "; remove it and begin again.")
     parts: dict[str, dict[str, np.ndarray]] = {"weights": {}, "state": {}}
-    try:
-        with safe_open(path, "np") as file:
-            facts = file.metadata() or {}
-            for key in file.keys():
-                part, _, name = key.partition("/")
-                parts[part][name] = file.get_tensor(key)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it and begin again.") from error
+    for key, values in tensors.items():
+        part, _, name = key.partition("/")
+        parts[part][name] = values
     check_settings(path, json.loads(facts["asked"]), asked)
     load_weights(model, parts["weights"])
     load_optimizer_state(model, optimizer, parts["state"])
