@@ -21,7 +21,7 @@ def main(
     seeds: Annotated[str, typer.Option(help="With spaces between")] = "0",
     max_steps: Annotated[int, typer.Option(help="Steps of each; 0: what its config says")] = 0,
     paths: Annotated[
-        str, typer.Option(help="NAME=VALUE of [paths], with spaces between, where a config has it")
+        str, typer.Option(help="NAME=VALUE of a config's paths, with spaces between")
     ] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the runs")] = None,
     jobs: Annotated[int, typer.Option(help="To train at once")] = 1,

@@ -32,7 +32,7 @@ def main(
     gpu: Annotated[int, typer.Option(help="Number of the GPU, -1 for none")] = -1,
     jobs: Annotated[int, typer.Option(help="Systems to train at once")] = 1,
     paths: Annotated[
-        str, typer.Option(help="NAME=VALUE of [paths], with spaces between, where a config has it")
+        str, typer.Option(help="NAME=VALUE of a config's paths, with spaces between")
     ] = "",
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of all configs; repeatable")

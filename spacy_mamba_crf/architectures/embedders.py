@@ -4,7 +4,14 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from ..layers.char_ngrams import EdgeKeys, HashedRows, NgramKeys, SumOfTables, check_attr
+from ..layers.char_ngrams import (
+    EdgeKeys,
+    HashedRows,
+    NgramKeys,
+    RadicalKeys,
+    SumOfTables,
+    check_attr,
+)
 from ..layers.lexicon_rows import LexiconRows
 from ..layers.token_keys import Folding
 from .checks import check_positive
@@ -43,6 +50,7 @@ def CharNgramEmbedFolded(
     fold_emoji: bool = False,
     ngram_dropout: float = 0.0,
     mask_rate: float = 0.0,
+    radical_rows: int = 0,
 ) -> Model[list[Doc], list[Floats2d]]:
     """spacy_mamba_crf.CharNgramEmbed.v2: as v1, but what is folded is folded in all tables.
 
@@ -51,11 +59,15 @@ def CharNgramEmbedFolded(
     count as the Simplified one (OpenCC's tw2s, one by one), so that a pipeline trained on either
     script reads both. fold_emoji: all emoji count as one, so that a pipeline that has seen some
     knows any. mask_rate: in training, the share of tokens that are hidden, with all n-grams that
-    they are part of, as mamba-pretrain hides them. The docs stay as they are. Output: (token,
-    width) a doc. Raises ValueError as v1 does, or if mask_rate is not in [0, 1).
+    they are part of, as mamba-pretrain hides them. radical_rows: table size for the radicals of a
+    token's first and last (folded) Chinese characters; 0 leaves them out. The docs stay as they
+    are. Output: (token, width) a doc. Raises ValueError as v1 does, if mask_rate is not in
+    [0, 1), or if radical_rows is negative.
     """
     folding = Folding(width=fold_width, script=fold_script, edges=True, emoji=fold_emoji)
-    return _ngram_tables(width, rows, edge_rows, attr, folding, ngram_dropout, mask_rate)
+    return _ngram_tables(
+        width, rows, edge_rows, attr, folding, ngram_dropout, mask_rate, radical_rows
+    )
 
 
 def _ngram_tables(
@@ -66,6 +78,7 @@ def _ngram_tables(
     folding: Folding,
     ngram_dropout: float,
     mask_rate: float = 0.0,
+    radical_rows: int = 0,
 ) -> Model[list[Doc], list[Floats2d]]:
     check_attr(attr)
     check_positive("CharNgramEmbed", width=width)
@@ -84,6 +97,10 @@ def _ngram_tables(
             tables.append((NgramKeys(order), HashedRows(width, size, order, dropout)))
     if edge_rows:
         tables.append((EdgeKeys(), HashedRows(width, edge_rows, 0)))
+    if radical_rows < 0:
+        raise ValueError(f"CharNgramEmbed: radical_rows = {radical_rows} must be 0 or more.")
+    if radical_rows:
+        tables.append((RadicalKeys(), HashedRows(width, radical_rows, 4)))
     return SumOfTables(tables, width, attr, folding, mask_rate)
 
 

@@ -42,6 +42,14 @@ def EdgeKeys() -> Model[TokenBatch, Ints2d]:
     return Model("edge_keys", _edge_forward)
 
 
+def RadicalKeys() -> Model[TokenBatch, Ints2d]:
+    """For each token, keys of the Kangxi radicals of its first and its last character.
+
+    Output: (token, 2) uint64.
+    """
+    return Model("radical_keys", _radical_forward)
+
+
 def HashedRows(
     width: int, rows: int, seed: int, token_dropout: float = 0.0
 ) -> Model[Ints2d, Floats2d]:
@@ -116,6 +124,13 @@ def _edge_forward(model: Model, tokens: TokenBatch, is_train: bool) -> tuple[Int
     for number, part in enumerate(tokens.blocks):
         keys[part, :N_AFFIXES] = tokens.affixes(number)[tokens.distinct[number].token_string]
     keys[:, N_AFFIXES] = _mix(_SHAPE, tokens.shapes)
+    return _as_keys(model, keys), lambda _: []
+
+
+def _radical_forward(model: Model, tokens: TokenBatch, is_train: bool) -> tuple[Ints2d, Callable]:
+    keys = np.empty((len(tokens), 2), dtype="uint64")
+    for number, part in enumerate(tokens.blocks):
+        keys[part] = tokens.radicals(number)[tokens.distinct[number].token_string]
     return _as_keys(model, keys), lambda _: []
 
 
@@ -223,6 +238,8 @@ class _Table:
         seed, size = self.layer.attrs["seed"], self.layer.get_dim("nV")
         if self.keys.name == "edge_keys":
             return _edge_rows(self.tokens, block, seed, size)
+        if self.keys.name == "radical_keys":
+            return _radical_rows(self.tokens, block, seed, size)
         return _ngram_rows(self.tokens, block, self.keys.attrs["order"], seed, size)
 
 
@@ -253,6 +270,13 @@ def _ngram_rows(tokens: TokenBatch, block: int, order: int, seed: int, size: int
     distinct = tokens.distinct[block]
     places = np.arange(len(distinct.keys), dtype="int64")
     return [Rows(ngram_rows(distinct.keys, places, windows, seed, size), distinct.token_string)]
+
+
+def _radical_rows(tokens: TokenBatch, block: int, seed: int, size: int) -> "list[Rows]":
+    from ..pytorch.hashed_rows import Rows, hash_rows
+
+    rows = hash_rows(tokens.radicals(block), seed, size)
+    return [Rows(rows, tokens.distinct[block].token_string)]
 
 
 def _edge_rows(tokens: TokenBatch, block: int, seed: int, size: int) -> "list[Rows]":

@@ -1,6 +1,14 @@
-"""Chinese scripts: Traditional characters as Simplified ones, by OpenCC's tables."""
+"""Chinese characters: Traditional ones as Simplified ones, by OpenCC's tables; their radicals."""
 
+import bisect
 import functools
+import unicodedata
+
+# The first character of each of the 214 Kangxi radicals' parts of Unicode's block of unified
+# ideographs, which is ordered by radical; it is the radical itself, to which the block of Kangxi
+# radicals is compatible (The Unicode Standard, chapter 18).
+_FIRST_OF_RADICAL = [unicodedata.normalize("NFKC", chr(0x2F00 + n)) for n in range(214)]
+_LAST_IDEOGRAPH = "\u9fa5"
 
 
 def simplified(text: str) -> str:
@@ -11,6 +19,16 @@ def simplified(text: str) -> str:
     OpenCC.
     """
     return "".join(map(_simplified_character, text))
+
+
+def radical(character: str) -> int:
+    """The number of a Chinese character's Kangxi radical, 1 to 214, 0 of anything else.
+
+    Rare characters of Unicode's extensions have 0, too.
+    """
+    if not _FIRST_OF_RADICAL[0] <= character[:1] <= _LAST_IDEOGRAPH:
+        return 0
+    return bisect.bisect_right(_FIRST_OF_RADICAL, character[0])
 
 
 @functools.lru_cache(maxsize=1 << 16)

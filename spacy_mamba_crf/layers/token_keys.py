@@ -12,7 +12,7 @@ import numpy as np
 from spacy.strings import StringStore, get_string_id
 from spacy.tokens import Doc
 
-from .chinese_script import simplified
+from .chinese_script import radical, simplified
 
 # Stands for a token that is hidden: a private-use character.
 MASK = "\ue000"
@@ -143,6 +143,10 @@ class TokenBatch:
         folding = self.folding if self.folding.edges else _UNFOLDED
         return _affixes(folding)(self.distinct[block].strings, self._strings)
 
+    def radicals(self, block: int) -> np.ndarray:
+        """(string, 2) uint64, the radicals of a block's strings' first and last characters."""
+        return _radicals(self.folding)(self.distinct[block].strings, self._strings)
+
     @property
     def _strings(self) -> StringStore:
         return self.docs[0].vocab.strings
@@ -193,6 +197,15 @@ def _folded(folding: Folding) -> _PerString:
 @functools.cache
 def _affixes(folding: Folding) -> _PerString:
     return _PerString(lambda text: _split_affixes(folding(text)), N_AFFIXES)
+
+
+@functools.cache
+def _radicals(folding: Folding) -> _PerString:
+    return _PerString(lambda text: _edge_radicals(folding(text)), 2)
+
+
+def _edge_radicals(text: str) -> tuple[int, ...]:
+    return radical(text[:1]), 215 + radical(text[-1:])
 
 
 def _split_affixes(text: str) -> tuple[int, ...]:

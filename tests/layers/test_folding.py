@@ -10,7 +10,8 @@ from spacy.tokens import Doc
 from thinc.api import fix_random_seed, get_current_ops
 
 from spacy_mamba_crf.architectures import CharNgramEmbed, CharNgramEmbedFolded
-from spacy_mamba_crf.layers.chinese_script import simplified
+from spacy_mamba_crf.layers.chinese_script import radical, simplified
+from spacy_mamba_crf.layers.token_keys import Folding, TokenBatch
 from spacy_mamba_crf.pretraining.masking import MASK
 
 VOCAB = spacy.blank("zh").vocab
@@ -31,6 +32,48 @@ def embedder(make=CharNgramEmbedFolded, **options):
 
 def test_each_traditional_character_is_read_as_the_simplified_one():
     assert simplified(TRADITIONAL) == "头发干燥，请检查台湾与台湾的药物着色"
+
+
+@pytest.mark.parametrize(
+    ["characters", "name"],
+    [
+        ("病癌痛", "⽧"),
+        ("說说讠", "⾔"),
+        ("肺脉肉", "⾁"),
+        ("鐘钟", "⾦"),
+        ("一丁", "⼀"),
+        ("龠", "⿕"),
+    ],
+)
+def test_characters_have_their_radicals(characters, name):
+    assert {radical(own) for own in characters} == {ord(name) - 0x2F00 + 1}
+
+
+@pytest.mark.parametrize("text", ["", "a", "１", "ㄅ", "。", "\U00020000", "\u3400"])
+def test_what_is_no_common_ideograph_has_no_radical(text):
+    assert radical(text) == 0
+
+
+def test_a_negative_table_of_radicals_is_refused():
+    with pytest.raises(ValueError, match="radical_rows = -1 must be 0 or more"):
+        CharNgramEmbedFolded(8, radical_rows=-1)
+
+
+def test_kernels_and_layers_agree_on_radicals():
+    embed = embedder(radical_rows=50)
+    docs = [Doc(VOCAB, words=list(text)) for text in ("高血壓abc🙂的病人", "", "痛")]
+    together = embed.layers[0].predict(TokenBatch(docs, "NORM", Folding(width=True, edges=True)))
+    np.testing.assert_allclose(np.concatenate(embed.predict(docs)), together, atol=1e-5)
+
+
+def test_tokens_with_the_same_radicals_share_what_radicals_give():
+    embed = embedder(radical_rows=50)
+    for node in embed.walk():
+        if node.name == "hashed_rows" and node.get_dim("nV") == 50 and node.attrs["seed"] != 4:
+            node.set_param("E", node.get_param("E") * 0)
+    first, second, other = vectors(embed, ["痛", "痛苦"], ["病", "病艾"], ["血", "苦痛"])
+    np.testing.assert_array_equal(first, second)
+    assert not np.isclose(first, other).all(axis=1).any()
 
 
 @settings(deadline=None)
