@@ -17,14 +17,18 @@ def main(
     folder: Annotated[Path, typer.Option(help="Of the variations' configs")] = Path(
         "configs/ablations"
     ),
-    only: Annotated[str, typer.Option(help="Some of them, with spaces between")] = "",
+    only: Annotated[str, typer.Option(help="Some of them beside base, with spaces between")] = "",
     seeds: Annotated[str, typer.Option(help="With spaces between")] = "0",
     max_steps: Annotated[int, typer.Option(help="Steps of each; 0: what its config says")] = 0,
     paths: Annotated[
         str, typer.Option(help="NAME=VALUE of a config's paths, with spaces between")
     ] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder of the runs")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the runs"),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="To train at once")] = 1,
+    again: Annotated[bool, typer.Option("--again", help="Run finished ones again")] = False,
     tables_only: Annotated[bool, typer.Option("--tables-only", help="Run nothing")] = False,
 ) -> None:
     """Train each of the configs in FOLDER; `base.cfg` is what the others are compared with."""
@@ -41,7 +45,7 @@ def main(
             paths=[read_override(text) for text in paths.split()],
             jobs=jobs,
         )
-        outcomes = [] if tables_only else run_all(plan, report=_print)
+        outcomes = [] if tables_only else run_all(plan, again=again, report=_print)
         write_table(plan, ablations, report)
     except (OSError, ValueError) as error:
         msg.fail(str(error), exits=1)

@@ -67,6 +67,7 @@ def mamba_pretrain(
     """
     with failing_clearly():
         from ..pretraining import PretrainSettings
+        from ..pretraining.checkpoint import CHECKPOINT
         from ..pretraining.command import run
 
         settings = PretrainSettings(
@@ -85,9 +86,15 @@ def mamba_pretrain(
             seed=seed,
         )
         overrides = parse_config_overrides(ctx.args)
-        trained = run(
-            config, overrides, texts, output, component, settings, precision, resume, gpu_id, start
-        )
+        try:
+            trained = run(
+                *(config, overrides, texts, output, component),
+                *(settings, precision, resume, gpu_id, start),
+            )
+        except KeyboardInterrupt:
+            kept = "The same command with --resume goes on from here."
+            msg.warn("Stopped.", kept if (output / CHECKPOINT).is_file() else "")
+            raise typer.Exit(130) from None
     if trained is not None:
         msg.info(f"Perplexity of masked tokens in held-out text: {trained.perplexity:.2f}")
         msg.good(f"Wrote {trained.path}")

@@ -27,7 +27,8 @@ def raw_docs(paths: Sequence[Path], nlp: Language) -> Iterator[Doc]:
     """The texts of some files, tokenized, without the blank ones; nothing is kept in memory.
 
     paths: .txt files, a line a text; .jsonl, a line an object with a key "text"; .xz of these; or
-    .spacy (DocBin) files. Raises ValueError, naming file and line, for a line that is no text.
+    .spacy (DocBin) files. Raises ValueError, naming file and line, for a line that is no text,
+    or naming the file where it is damaged.
     """
     for path in paths:
         if _format(path) == ".spacy":
@@ -45,11 +46,14 @@ def _lines(path: Path) -> Iterator[str]:
     """The texts of a .txt or .jsonl file, which may be compressed, without the blank ones."""
     opened = lzma.open(path) if path.suffix == ".xz" else open(path, "rb")
     with opened as stream:
-        for number, line in numbered_lines(stream, str(path)):
-            if line.strip():
-                text = _json_text(line, path, number) if _format(path) == ".jsonl" else line
-                if text.strip():
-                    yield text.strip()
+        try:
+            for number, line in numbered_lines(stream, str(path)):
+                if line.strip():
+                    text = _json_text(line, path, number) if _format(path) == ".jsonl" else line
+                    if text.strip():
+                        yield text.strip()
+        except (lzma.LZMAError, EOFError) as error:
+            raise ValueError(f"{path} is no .xz file, or is damaged: {error}.") from error
 
 
 def _json_text(line: str, path: Path, number: int) -> str:

@@ -76,8 +76,11 @@ def read_file(path: Path) -> Tok2VecFile:
 
 
 def differences(theirs: Any, ours: Any, key: str) -> list[tuple[str, Any, Any]]:
-    """(setting, theirs, ours) of each that differs."""
+    """(setting, theirs, ours) of each that differs; of two functions, only which they are."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
+        function = theirs.get("@architectures"), ours.get("@architectures")
+        if function[0] != function[1]:
+            return [(f"{key}.@architectures", *function)]
         names = [name for name in {**theirs, **ours} if name not in _FREE]
         return [
             difference

@@ -71,9 +71,11 @@ def _is_lexicon(settings: Any) -> bool:
 
 def _check_settings(path: str | Path, theirs: Any, ours: Any, key: str) -> None:
     for name, their, our in differences(theirs, ours, key):
+        alone = name.startswith("tok2vec.encode")
         raise ValueError(
             f"{path} was pretrained with {name} = {their!r}, but the config has {our!r}; use the "
-            "same settings of the tok2vec, or another file."
+            "same settings of the tok2vec, or another file"
+            + (', or take the embedding alone (part = "embed").' if alone else ".")
         )
 
 

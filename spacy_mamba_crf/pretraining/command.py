@@ -19,6 +19,7 @@ from ..corpora.raw_texts import check_raw_files, raw_docs
 from ..layers.tok2vec_file import PRECISIONS, read_file
 from ..layers.tok2vec_parts import load_tok2vec
 from ..pipeline.pretrained_tok2vec import tok2vec_of, tok2vec_settings
+from .checkpoint import CHECKPOINT
 from .processes import joined_processes
 from .settings import PretrainSettings
 from .training import Trained, pretrain
@@ -63,6 +64,8 @@ def run(
     if start is not None:
         facts["start"] = _begin_with(start, nlp, tok2vec, tok2vec_config)
     with joined_processes(device) as processes:
+        if resume and processes.rank == 0 and not (output / CHECKPOINT).is_file():
+            msg.info(f"There is no checkpoint in {output}: the training starts from the beginning.")
         trained = pretrain(
             nlp,
             tok2vec,

@@ -79,7 +79,7 @@ def write_pieces(
         if len(tokens) < _EVERY:
             raise ValueError(
                 f"The text has {sum(tokens):,} tokens, too few for {_EVERY} pieces of up to "
-                f"{piece_tokens}, of which one is held out; give more text."
+                f"{piece_tokens}, of which one is held out; give more text, or larger max_tokens."
             )
     every = max(_EVERY, sum(tokens) // _ENOUGH)
     held_out = np.arange(1, len(tokens) + 1) % every == 0

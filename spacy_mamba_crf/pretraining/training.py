@@ -23,6 +23,7 @@ from .model import MaskedModel, set_bf16
 from .pieces import Pieces, write_pieces
 from .processes import Processes
 from .settings import PretrainSettings
+from .stopping import held_back_signals
 
 WEIGHTS = "tok2vec.safetensors"
 _PIECES = "pieces-{}.txt"
@@ -60,13 +61,18 @@ def pretrain(
     the file that the weights are from. resume: go on from the
     folder's checkpoint, if there is one, with the result of a training that was never interrupted.
     Raises ValueError for settings that cannot be used or are not those of the checkpoint, for too
-    little text, or for a checkpoint where it is not to resume.
+    little text, for a checkpoint where it is not to resume, or for a folder with a finished
+    training; KeyboardInterrupt, after a checkpoint, at SIGINT or SIGTERM.
     """
     settings.check()
-    unfinished = folder / CHECKPOINT
+    unfinished, finished = folder / CHECKPOINT, folder / WEIGHTS
     if unfinished.is_file() and not resume:
         raise ValueError(
             f"{unfinished} is of an unfinished training: go on with it (--resume), or remove it."
+        )
+    if finished.is_file() and not unfinished.is_file():
+        raise ValueError(
+            f"{finished} is of a finished training: remove it, or write to another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _PIECES.format(processes.rank)
@@ -142,26 +148,32 @@ class _Training:
         return {"tokens": tokens, "classes": classes, "crc32": self.pieces.crc32}
 
     def run(self, folder: Path, start: int, asked: dict[str, Any]) -> None:
-        """All steps after the first `start`, with a checkpoint every few minutes."""
+        """All steps after the first `start`, with a checkpoint every few minutes.
+
+        At a signal to stop, there is one more, and KeyboardInterrupt.
+        """
         model = self.masked.model
         set_dropout_rate(model, self.settings.dropout)
         sizes = [int(self.pieces.table.tokens[batch].sum()) for batch in self.batches]
         first = self.processes.rank == 0
         saved = time.monotonic()
-        with tqdm(
+        bar = tqdm(
             total=sum(sizes),
             initial=sum(sizes[:start]),
             unit="token",
             unit_scale=True,
             disable=not first,
-        ) as bar:
+        )
+        with bar, held_back_signals() as signals:
             for step in range(start, len(self.batches)):
                 loss = self._step(step)
                 bar.update(sizes[step])
                 bar.set_postfix(perplexity=f"{_exp(loss):.1f}", refresh=False)
-                if first and time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                if first and (signals or time.monotonic() - saved > _CHECKPOINT_SECONDS):
                     save_checkpoint(folder, model, self.optimizer, step + 1, asked)
                     saved = time.monotonic()
+                if signals:
+                    raise KeyboardInterrupt
         set_dropout_rate(model, 0.0)
 
     def perplexity(self) -> float:

@@ -1,6 +1,8 @@
 """Pretraining by masked tokens: what is learnt, resuming, several processes, the command."""
 
+import lzma
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -112,6 +114,59 @@ def test_an_interrupted_training_resumes_to_the_same_weights(text, tmp_path, mon
     assert all(np.array_equal(expected[name], resumed[name]) for name in expected)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_stop_leaves_a_whole_step_to_resume_from(text, tmp_path, monkeypatch, number):
+    asked = replace(SETTINGS, epochs=4)
+    _, expected = run(text, tmp_path / "whole", asked)
+    add, seen = training_module.MaskedModel.learn, []
+
+    def learn(*arguments):
+        loss = add(*arguments)
+        seen.append(loss)
+        if len(seen) == 5:
+            signal.raise_signal(number)  # in the middle of a step
+        return loss
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training_module.MaskedModel, "learn", learn)
+        with pytest.raises(KeyboardInterrupt):
+            run(text, tmp_path / "out", asked)
+    assert len(seen) == 5
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["checkpoint.safetensors"]
+    handlers = [signal.getsignal(own) for own in (signal.SIGINT, signal.SIGTERM)]
+    assert handlers == [signal.default_int_handler, signal.SIG_DFL]
+    _, resumed = run(text, tmp_path / "out", asked, resume=True)
+    assert all(np.array_equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_the_command_says_that_it_was_stopped_and_goes_on(text, config, tmp_path):
+    out = tmp_path / "out"
+    arguments = [config, text, out, *OPTIONS, "--epochs", "200"]
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "perplexity" not in process.stderr.readline(80):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate()
+    assert process.returncode == 130
+    assert "--resume goes on from here" in printed
+    done = command(config, text, out, *OPTIONS, "--epochs", "200", "--resume")
+    assert done.returncode == 0 and "There is no checkpoint" not in done.stdout
+
+
+def test_a_finished_training_is_not_overwritten(text, config, tmp_path):
+    done = command(config, text, tmp_path / "out", *OPTIONS, "--resume")
+    assert "There is no checkpoint in" in done.stdout
+    before = (tmp_path / "out" / "tok2vec.safetensors").read_bytes()
+    for options in ([], ["--resume"]):
+        again = command(config, text, tmp_path / "out", *OPTIONS, *options)
+        assert again.returncode == 1
+        assert "is of a finished training" in " ".join((again.stdout + again.stderr).split())
+    assert (tmp_path / "out" / "tok2vec.safetensors").read_bytes() == before
+
+
 def test_an_unfinished_training_is_not_overwritten(text, tmp_path, monkeypatch):
     leave_unfinished(text, tmp_path / "out", monkeypatch)
     with pytest.raises(ValueError, match=r"checkpoint\.safetensors is of an unfinished training"):
@@ -151,6 +206,14 @@ def test_bfloat16_learns_as_well(text, tmp_path):
 def test_settings_that_cannot_be_used_are_named(text, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         run(text, tmp_path / "out", replace(SETTINGS, **changes))
+
+
+def test_a_damaged_compressed_text_is_named(tmp_path):
+    path = tmp_path / "text.txt.xz"
+    for content in (b"not compressed", lzma.compress(b"a line\n" * 1000)[:-20]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"text\.txt\.xz is no \.xz file, or is damaged"):
+            list(raw_docs([path], spacy.blank("zh")))
 
 
 def test_too_little_text_is_refused_and_leaves_nothing_behind(tmp_path):

@@ -101,6 +101,16 @@ def test_the_embedding_alone_goes_into_a_tok2vec_with_another_encoder(path):
         np.testing.assert_array_equal(values, before[name])
 
 
+def test_of_two_encoders_only_their_names_are_compared_and_the_way_out_is_named(path):
+    nlp = pipeline()
+    other = settings(nlp)
+    recurrent = "spacy_mamba_crf.RecurrentEncoder.v1"
+    encode = {"@architectures": recurrent, "width": 160, "depth": 1}
+    write_tok2vec(path, tok2vec(nlp), {**other, "encode": encode}, {}, "float32")
+    with pytest.raises(ValueError, match=r"encode\.@architectures = .*Recurrent.*part = \"embed\""):
+        load_tok2vec(path, read_file(path), tok2vec(nlp), other)
+
+
 def test_an_embedding_of_other_sizes_is_refused_by_name(path):
     nlp = pipeline()
     here = settings(nlp)
