@@ -19,7 +19,7 @@ def annotate(
         str | None, typer.Option("--component", "-c", help="Which crf_ner, the last if not given")
     ] = None,
     certain: Annotated[
-        float, typer.Option(help="Mean probability from which a span is an entity")
+        float, typer.Option(help="Mean probability from which a span is an entity, above 0.5")
     ] = 0.9,
     sample: Annotated[float, typer.Option(help="Share of the texts to read", min=0, max=1)] = 1.0,
     seed: Annotated[int, typer.Option(help="Of which texts these are")] = 0,
@@ -63,7 +63,7 @@ def annotate(
             tokens += len(doc)
             unknown += sum(not token.ent_iob for token in doc)
         if not len(docbin):
-            raise ValueError("No entity was found in these texts; give others.")
+            raise ValueError("No entity was found in these texts: give others, or lower --certain.")
         write_bytes(output, docbin.to_bytes())
     msg.good(
         f"Wrote {output}: {len(docbin)} docs, {entities} entities, "

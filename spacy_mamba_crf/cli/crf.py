@@ -150,7 +150,7 @@ def robustness(ctx: typer.Context, model: Model, data: Data) -> None:
         results = measure_robustness(nlp, docs)
     before = results[0].f
     rows = [(r.name, r.docs, f"{100 * r.f:.2f}", f"{100 * (r.f - before):+.2f}") for r in results]
-    msg.table(rows, header=("texts", "docs", "F1", "change"), divider=True)
+    msg.table(rows, header=("texts", "docs", "F1", "change"), divider=True, max_col=40)
 
 
 crf.command("annotate")(annotate)
