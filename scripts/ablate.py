@@ -23,10 +23,7 @@ def main(
     paths: Annotated[
         str, typer.Option(help="NAME=VALUE of a config's paths, with spaces between")
     ] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the runs"),
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the runs")] = None,
     jobs: Annotated[int, typer.Option(help="To train at once")] = 1,
     again: Annotated[bool, typer.Option("--again", help="Run finished ones again")] = False,
     tables_only: Annotated[bool, typer.Option("--tables-only", help="Run nothing")] = False,

@@ -90,6 +90,8 @@ def _ngram_tables(
             f"CharNgramEmbed: rows = {rows} and edge_rows = {edge_rows} must be up to three table "
             "sizes (uni-, bi-, trigrams) and one, none negative and not all 0."
         )
+    if radical_rows < 0:
+        raise ValueError(f"CharNgramEmbed: radical_rows = {radical_rows} must be 0 or more.")
     tables: list[tuple[Model, Model]] = []
     for order, size in enumerate(rows, start=1):
         if size:
@@ -97,8 +99,6 @@ def _ngram_tables(
             tables.append((NgramKeys(order), HashedRows(width, size, order, dropout)))
     if edge_rows:
         tables.append((EdgeKeys(), HashedRows(width, edge_rows, 0)))
-    if radical_rows < 0:
-        raise ValueError(f"CharNgramEmbed: radical_rows = {radical_rows} must be 0 or more.")
     if radical_rows:
         tables.append((RadicalKeys(), HashedRows(width, radical_rows, 4)))
     return SumOfTables(tables, width, attr, folding, mask_rate)

@@ -108,9 +108,10 @@ class Plan:
 
         Raises FileNotFoundError or ValueError naming the file or the key that is wrong.
         """
-        own = self.configs / f"{system}.cfg"
-        config = merge_configs([own, *self._overlays(system)])
-        _drop_stray_schedule(config, _schedule(merge_configs([own])))
+        file = self.configs / f"{system}.cfg"
+        own = merge_configs([file])
+        config = merge_configs([file, *self._overlays(own)])
+        _drop_stray_schedule(config, _schedule(own))
         if self.max_steps:
             set_budget(config, self.max_steps)
         config.setdefault("paths", {}).setdefault("log", None)
@@ -120,14 +121,15 @@ class Plan:
             _set(config, key, value, system)
         return config
 
-    def _overlays(self, system: str) -> list[Path]:
+    def _overlays(self, own: Config) -> list[Path]:
+        """What is merged over a system's own config."""
         overlays = [
             path
             for path in [self.configs / "corpora" / f"{self.corpus}.cfg"]
             if path.is_file()  # a user's corpus needs no settings of its own
         ]
         overlays.append(self.configs / "devices" / f"{self.device}.cfg")
-        components = merge_configs([self.configs / f"{system}.cfg"]).get("components", {})
+        components = own.get("components", {})
         curves = self.configs / _CURVES
         if components.get("ner", {}).get("factory") == "crf_ner" and curves.is_file():
             overlays.append(curves)

@@ -4,6 +4,7 @@ import json
 import lzma
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
@@ -45,15 +46,19 @@ def _format(path: Path) -> str:
 def _lines(path: Path) -> Iterator[str]:
     """The texts of a .txt or .jsonl file, which may be compressed, without the blank ones."""
     opened = lzma.open(path) if path.suffix == ".xz" else open(path, "rb")
-    with opened as stream:
-        try:
-            for number, line in numbered_lines(stream, str(path)):
-                if line.strip():
-                    text = _json_text(line, path, number) if _format(path) == ".jsonl" else line
-                    if text.strip():
-                        yield text.strip()
-        except (lzma.LZMAError, EOFError) as error:
-            raise ValueError(f"{path} is no .xz file, or is damaged: {error}.") from error
+    try:
+        with opened as stream:
+            yield from _texts(stream, path)
+    except (lzma.LZMAError, EOFError) as error:
+        raise ValueError(f"{path} is no .xz file, or is damaged: {error}.") from error
+
+
+def _texts(stream: IO[bytes], path: Path) -> Iterator[str]:
+    for number, line in numbered_lines(stream, str(path)):
+        if line.strip():
+            text = _json_text(line, path, number) if _format(path) == ".jsonl" else line
+            if text.strip():
+                yield text.strip()
 
 
 def _json_text(line: str, path: Path, number: int) -> str:
