@@ -50,6 +50,38 @@ def load_tok2vec(
         _load(path, node, weights(original.get_ref(name)))
 
 
+def load_to_extend(
+    path: str | Path, content: Tok2VecFile, tok2vec: Model, settings: dict[str, Any]
+) -> None:
+    """As load_tok2vec, but for a pretraining that goes on: a table of radicals may be new.
+
+    The new table begins with zeros, so that the tok2vec gives at first what the file's gave.
+    """
+    theirs, ours = _with_defaults(content.settings), _with_defaults(settings)
+    if _table_of_radicals(theirs) or not _table_of_radicals(ours):
+        load_tok2vec(path, content, tok2vec, settings)
+        return
+    without = {**ours, "embed": {**ours["embed"], "radical_rows": 0}}
+    _check_settings(path, theirs, without, "tok2vec")
+    original = _tok2vec_of(path, content)
+    _load(path, tok2vec.get_ref("encode"), weights(original.get_ref("encode")))
+    *known, new = _tables(tok2vec)
+    for layer, same in zip(known, _tables(original), strict=True):
+        layer.set_param("E", same.get_param("E"))
+    new.set_param("E", new.ops.alloc(new.get_param("E").shape))
+
+
+def _table_of_radicals(settings: dict[str, Any]) -> int:
+    """Its rows; 0 without one, and for an embedding of another kind."""
+    embed = settings.get("embed")
+    return embed.get("radical_rows", 0) if isinstance(embed, dict) else 0
+
+
+def _tables(tok2vec: Model) -> list[Model]:
+    """The layers of an embedding's tables, that of radicals last."""
+    return [node for node in tok2vec.get_ref("embed").walk() if node.name == "hashed_rows"]
+
+
 def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
     """What is not set has its default, also where an earlier version did not know it.
 

@@ -1,4 +1,4 @@
-"""The state of an unfinished pretraining in one file, which is replaced whole: no pickles."""
+"""The folder of a pretraining. Its state, while unfinished, is one file, replaced as a whole."""
 
 import json
 from pathlib import Path
@@ -12,6 +12,20 @@ from ..language_model_training.checkpoint import check_settings
 from ..layers.parameters import load_optimizer_state, load_weights, optimizer_state, weights
 
 CHECKPOINT = "checkpoint.safetensors"
+WEIGHTS = "tok2vec.safetensors"
+
+
+def check_folder(folder: Path, resume: bool) -> None:
+    """Raise ValueError for a finished training, and an unfinished one that is not to go on."""
+    unfinished, finished = folder / CHECKPOINT, folder / WEIGHTS
+    if unfinished.is_file() and not resume:
+        raise ValueError(
+            f"{unfinished} is of an unfinished training: go on with it (--resume), or remove it."
+        )
+    if finished.is_file() and not unfinished.is_file():
+        raise ValueError(
+            f"{finished} is of a finished training: remove it, or write to another folder."
+        )
 
 
 def save_checkpoint(

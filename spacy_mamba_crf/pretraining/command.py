@@ -17,9 +17,9 @@ from wasabi import msg
 from ..configs import merge_configs
 from ..corpora.raw_texts import check_raw_files, raw_docs
 from ..layers.tok2vec_file import PRECISIONS, read_file
-from ..layers.tok2vec_parts import load_tok2vec
+from ..layers.tok2vec_parts import load_to_extend
 from ..pipeline.pretrained_tok2vec import tok2vec_of, tok2vec_settings
-from .checkpoint import CHECKPOINT
+from .checkpoint import CHECKPOINT, check_folder
 from .processes import joined_processes
 from .settings import PretrainSettings
 from .training import Trained, pretrain
@@ -43,6 +43,7 @@ def run(
     ValueError or OSError, with a sentence, for what cannot be used.
     """
     settings.check()
+    check_folder(output, resume)
     check_raw_files(texts)
     if precision not in PRECISIONS:
         raise ValueError(
@@ -93,7 +94,7 @@ def _begin_with(
 ) -> dict[str, Any]:
     """Put the weights of a file in place; returns what is known of them."""
     earlier = read_file(start)
-    load_tok2vec(start, earlier, tok2vec, settings)
+    load_to_extend(start, earlier, tok2vec, settings)
     lang = earlier.facts.get("lang", nlp.lang)
     if lang != nlp.lang:
         msg.warn(f"{start} is for the language {lang}, and the config's is {nlp.lang}.")

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..layers.parameters import gradients
 from ..layers.tok2vec_file import write_tok2vec
-from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from .checkpoint import CHECKPOINT, WEIGHTS, check_folder, load_checkpoint, save_checkpoint
 from .masking import Masker
 from .model import MaskedModel, set_bf16
 from .pieces import Pieces, write_pieces
@@ -25,7 +25,6 @@ from .processes import Processes
 from .settings import PretrainSettings
 from .stopping import held_back_signals
 
-WEIGHTS = "tok2vec.safetensors"
 _PIECES = "pieces-{}.txt"
 _MAX_NORM = 1.0  # of each parameter's gradient
 _CHECKPOINT_SECONDS = 300.0
@@ -65,15 +64,7 @@ def pretrain(
     training; KeyboardInterrupt, after a checkpoint, at SIGINT or SIGTERM.
     """
     settings.check()
-    unfinished, finished = folder / CHECKPOINT, folder / WEIGHTS
-    if unfinished.is_file() and not resume:
-        raise ValueError(
-            f"{unfinished} is of an unfinished training: go on with it (--resume), or remove it."
-        )
-    if finished.is_file() and not unfinished.is_file():
-        raise ValueError(
-            f"{finished} is of a finished training: remove it, or write to another folder."
-        )
+    check_folder(folder, resume)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _PIECES.format(processes.rank)
     pieces, counts = write_pieces(

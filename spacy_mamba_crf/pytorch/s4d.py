@@ -70,12 +70,11 @@ class S4D(Mixer):
         """y = u * kernel + what the state adds. u: (batch, time, channel); state: complex
         (batch, channel, pair | state)."""
         A_bar, B_bar, C = self.discretized()
-        powers = _powers(A_bar, u.shape[1])  # (channel, state, time): A_bar^0, A_bar^1, ...
-        kernel = torch.einsum("cn,cnt->ct", C * B_bar, powers).real  # (channel, time)
+        kernel = _sums_of_powers(C * B_bar, A_bar, u.shape[1])  # (channel, time)
         y = causal_fft_convolution(u.transpose(1, 2), kernel).transpose(1, 2)
         if state is not None:
-            fading = torch.einsum("bcn,cnt->btc", state * C * A_bar, powers)
-            y = y + fading.real
+            fading = _sums_of_powers(state * C * A_bar, A_bar, u.shape[1])
+            y = y + fading.transpose(1, 2)
         return y + self.D * u
 
     def recurrent(self, u: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -118,6 +117,24 @@ class S4D(Mixer):
         if state is None:
             return new
         return new + state * powers.permute(2, 0, 1)[lengths]
+
+
+def _sums_of_powers(weights: Tensor, base: Tensor, time: int) -> Tensor:
+    """Re(sum_n weights_n base_n^t) for 0 <= t < time: (..., channel, time).
+
+    weights: (..., channel, state), base: (channel, state), both complex. With t = i m + j it is a
+    product of the matrices weights base^(i m) and base^j, of which each has about sqrt(time)
+    powers; all powers at once would take most of the time and memory of a layer.
+    """
+    size = max(math.isqrt(time), 1)
+    fine = _powers(base, size)  # (channel, state, j)
+    coarse = _powers(base**size, -(-time // size)).transpose(-1, -2)  # (channel, i, state)
+    left = torch.view_as_real(weights[..., None, :] * coarse)
+    right = torch.view_as_real(fine)
+    # The real part of a product of complex matrices is one of real matrices twice as wide.
+    both = torch.cat([left[..., 0], -left[..., 1]], dim=-1)
+    sums = both @ torch.cat([right[..., 0], right[..., 1]], dim=-2)  # (..., channel, i, j)
+    return sums.flatten(-2)[..., :time]
 
 
 def _powers(base: Tensor, time: int) -> Tensor:

@@ -9,7 +9,7 @@ from small_pipelines import pipeline, settings, tok2vec
 
 from spacy_mamba_crf.layers.parameters import load_weights, weights
 from spacy_mamba_crf.layers.tok2vec_file import read_file, write_tok2vec
-from spacy_mamba_crf.layers.tok2vec_parts import load_tok2vec
+from spacy_mamba_crf.layers.tok2vec_parts import load_to_extend, load_tok2vec
 from spacy_mamba_crf.pipeline.pretrained_tok2vec import tok2vec_settings as settings_of
 
 CALLBACK = "spacy_mamba_crf.pretrained_tok2vec.v1"
@@ -207,3 +207,20 @@ def test_the_callback_names_a_component_that_is_not_there(path):
     write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, "float32")
     with pytest.raises(ValueError, match="There is no component 'tagger'"):
         spacy.registry.callbacks.get(CALLBACK)(str(path), "tagger")(nlp)
+
+
+def test_a_table_of_radicals_may_be_new_where_a_pretraining_goes_on(path):
+    nlp, wider = pipeline(), pipeline()
+    write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, "float32")
+    own = settings(wider)
+    own = {**own, "embed": {**own["embed"], "radical_rows": 50}}
+    extended = spacy.registry.resolve({"tok2vec": own})["tok2vec"]
+    docs = [nlp.make_doc("他有高血壓")]
+    extended.initialize(X=docs)
+    with pytest.raises(ValueError, match="radical_rows"):
+        load_tok2vec(path, read_file(path), extended, own)
+    load_to_extend(path, read_file(path), extended, own)
+    np.testing.assert_array_equal(extended.predict(docs)[0], tok2vec(nlp).predict(docs)[0])
+    write_tok2vec(path, extended, own, {}, "float32")
+    with pytest.raises(ValueError, match="radical_rows = 50, but the config has 0"):
+        load_to_extend(path, read_file(path), tok2vec(nlp), settings(nlp))
