@@ -129,12 +129,8 @@ def _sums_of_powers(weights: Tensor, base: Tensor, time: int) -> Tensor:
     size = max(math.isqrt(time), 1)
     fine = _powers(base, size)  # (channel, state, j)
     coarse = _powers(base**size, -(-time // size)).transpose(-1, -2)  # (channel, i, state)
-    left = torch.view_as_real(weights[..., None, :] * coarse)
-    right = torch.view_as_real(fine)
-    # The real part of a product of complex matrices is one of real matrices twice as wide.
-    both = torch.cat([left[..., 0], -left[..., 1]], dim=-1)
-    sums = both @ torch.cat([right[..., 0], right[..., 1]], dim=-2)  # (..., channel, i, j)
-    return sums.flatten(-2)[..., :time]
+    sums = (weights[..., None, :] * coarse) @ fine  # (..., channel, i, j)
+    return sums.real.flatten(-2)[..., :time]
 
 
 def _powers(base: Tensor, time: int) -> Tensor:
