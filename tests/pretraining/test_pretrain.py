@@ -114,8 +114,20 @@ def test_an_interrupted_training_resumes_to_the_same_weights(text, tmp_path, mon
     assert all(np.array_equal(expected[name], resumed[name]) for name in expected)
 
 
+@pytest.fixture
+def usual_signals():
+    """Signals as in a shell's foreground: in its background SIGINT is ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield usual
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_stop_leaves_a_whole_step_to_resume_from(text, tmp_path, monkeypatch, number):
+def test_a_signal_to_stop_leaves_a_whole_step_to_resume_from(
+    text, tmp_path, monkeypatch, usual_signals, number
+):
     asked = replace(SETTINGS, epochs=4)
     _, expected = run(text, tmp_path / "whole", asked)
     add, seen = training_module.MaskedModel.learn, []
@@ -133,10 +145,23 @@ def test_a_signal_to_stop_leaves_a_whole_step_to_resume_from(text, tmp_path, mon
             run(text, tmp_path / "out", asked)
     assert len(seen) == 5
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["checkpoint.safetensors"]
-    handlers = [signal.getsignal(own) for own in (signal.SIGINT, signal.SIGTERM)]
-    assert handlers == [signal.default_int_handler, signal.SIG_DFL]
+    assert {own: signal.getsignal(own) for own in usual_signals} == usual_signals
     _, resumed = run(text, tmp_path / "out", asked, resume=True)
     assert all(np.array_equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(text, tmp_path, monkeypatch, usual_signals):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    add = training_module.MaskedModel.learn
+
+    def learn(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return add(*arguments)
+
+    monkeypatch.setattr(training_module.MaskedModel, "learn", learn)
+    run(text, tmp_path / "out", replace(SETTINGS, epochs=1))
+    assert (tmp_path / "out" / "tok2vec.safetensors").is_file()
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
 def test_the_command_says_that_it_was_stopped_and_goes_on(text, config, tmp_path):
@@ -148,7 +173,7 @@ def test_the_command_says_that_it_was_stopped_and_goes_on(text, config, tmp_path
     assert process.stderr is not None
     while "perplexity" not in process.stderr.readline(80):
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate()
     assert process.returncode == 130
     assert "--resume goes on from here" in printed
