@@ -210,9 +210,9 @@ def test_the_callback_names_a_component_that_is_not_there(path):
 
 
 def test_a_table_of_radicals_may_be_new_where_a_pretraining_goes_on(path):
-    nlp, wider = pipeline(), pipeline()
+    nlp = pipeline()
     write_tok2vec(path, tok2vec(nlp), settings(nlp), {}, "float32")
-    own = settings(wider)
+    own = settings(nlp)
     own = {**own, "embed": {**own["embed"], "radical_rows": 50}}
     extended = spacy.registry.resolve({"tok2vec": own})["tok2vec"]
     docs = [nlp.make_doc("他有高血壓")]
